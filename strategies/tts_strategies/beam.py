@@ -1,0 +1,40 @@
+"""Beam search over steps against a process verifier (Snell et al. 2024, sec. 5.2).
+
+Keep the best N/M prefixes, give each M continuations, keep the best N/M of those, and so on. A
+finished solution leaves the beam with its slot, so that there are never more than N of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tts.strategy import Node, Search, at_least
+
+
+@dataclass(frozen=True)
+class Beam:
+    """N slots, M continuations of each prefix that is kept."""
+
+    n: int = 16  # N
+    width: int = 4  # M
+    needs_verifier: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        at_least(1, n=self.n, width=self.width)
+
+    async def run(self, search: Search) -> None:
+        level = await search.expand(search.root, self.n)
+        slots = self.n
+        while level:
+            slots -= sum(node.finished for node in level)
+            level = await search.expand_all(self._allocate(level, slots))
+
+    def _allocate(self, level: list[Node], slots: int) -> dict[Node, int]:
+        """The slots, M for each of the best open prefixes, the rest for the one after them."""
+        open_prefixes = [node for node in level if not node.finished]
+        ranked = sorted(open_prefixes, key=lambda node: node.rank, reverse=True)
+        shares: dict[Node, int] = {}
+        for node in ranked:
+            shares[node] = min(self.width, slots - sum(shares.values()))
+        return {node: share for node, share in shares.items() if share > 0}

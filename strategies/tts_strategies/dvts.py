@@ -1,0 +1,32 @@
+"""Diverse verifier tree search (Beeching et al. 2024): N/M greedy subtrees that never compete.
+
+Each subtree samples M steps, goes on from the best and forgets the rest. Subtrees do not wait for
+one another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tts.strategy import Search, at_least
+
+
+@dataclass(frozen=True)
+class DVTS:
+    """N/M subtrees (at least one), M candidates for each step."""
+
+    n: int = 16  # N
+    width: int = 4  # M
+    needs_verifier: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        at_least(1, n=self.n, width=self.width)
+
+    async def run(self, search: Search) -> None:
+        async def subtree() -> None:
+            node = search.root
+            while not node.finished:
+                node = max(await search.expand(node, self.width), key=lambda child: child.rank)
+
+        await search.spread(subtree, max(1, self.n // self.width))

@@ -1,0 +1,181 @@
+"""The engine: many searches side by side, budgets shared, failures told, nothing left behind."""
+
+import anyio
+import pytest
+
+from tts import Budget, Engine, LanguagePolicy, Problem, StopReason, solve_sync
+from tts.backends.fake import FakeBackend
+from tts.errors import BackendError, ConfigError, Overlong, Unavailable
+from tts.events import Added, Event, Started, Stopped
+from tts_strategies.beam import Beam
+from tts_strategies.best_of_n import BestOfN
+from tts_strategies.dvts import DVTS
+from tts_verifiers.likelihood import Likelihood
+
+pytestmark = pytest.mark.anyio
+
+
+def policy(**knobs: object) -> LanguagePolicy:
+    return LanguagePolicy(FakeBackend(**knobs))  # type: ignore[arg-type]
+
+
+def problems(n: int) -> list[Problem]:
+    return [Problem(f"p{i}", f"Question {i}?") for i in range(n)]
+
+
+async def test_solves_with_names_and_with_values() -> None:
+    async with Engine(policy(), "likelihood") as engine:
+        by_name = await engine.solve("What is next?", "beam")
+        by_value = await engine.solve("What is next?", Beam())
+    assert by_name.answer == by_value.answer
+    assert by_name.stop_reason is StopReason.DONE
+
+
+async def test_a_coroutine_function_is_a_policy() -> None:
+    async def guess(prompt: str, seed: int) -> str:
+        return f"\\boxed{{{seed % 2}}}"
+
+    async with Engine(guess) as engine:
+        result = await engine.solve("Heads or tails?", BestOfN(n=9))
+    assert result.answer in {"0", "1"}
+    assert len(result.candidates) == 9
+
+
+async def test_a_strategy_that_needs_verdicts_says_so() -> None:
+    async with Engine(policy()) as engine:
+        with pytest.raises(ConfigError, match="Beam decides by verdicts"):
+            await engine.solve("What is next?", Beam())
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n"])
+async def test_an_empty_problem_is_refused(prompt: str) -> None:
+    async with Engine(policy()) as engine:
+        with pytest.raises(ConfigError, match="empty"):
+            await engine.solve(prompt)
+
+
+async def test_an_overlong_problem_is_refused_with_both_numbers() -> None:
+    async with Engine(policy(context_tokens=100)) as engine:
+        with pytest.raises(Overlong, match=r"takes \d+ tokens; fake has room for 100"):
+            await engine.solve("x" * 500)
+
+
+async def test_results_come_back_in_the_order_of_the_problems() -> None:
+    slow_first = policy(delay=lambda request, seed: 0.001 * (seed % 5))
+    seen: list[str] = []
+    async with Engine(slow_first) as engine:
+        results = await engine.solve_all(
+            problems(30), BestOfN(n=2), on_result=lambda r: seen.append(r.problem.id), at_once=10
+        )
+    assert [result.problem.id for result in results] == [f"p{i}" for i in range(30)]
+    assert sorted(seen) == sorted(result.problem.id for result in results)
+
+
+async def test_problems_do_not_change_one_another() -> None:
+    async with Engine(policy(), Likelihood()) as engine:
+        together = await engine.solve_all(problems(6), DVTS(n=4, width=2))
+        alone = [await engine.solve(each, DVTS(n=4, width=2)) for each in problems(6)]
+    assert [each.answer for each in together] == [each.answer for each in alone]
+    assert len({each.answer for each in alone}) > 1
+
+
+async def test_a_budget_for_all_together_is_kept() -> None:
+    async with Engine(policy()) as engine:
+        results = await engine.solve_all(problems(20), BestOfN(n=4), together=Budget(tokens=3_000))
+    spent = sum(result.spend.total.tokens for result in results)
+    assert 1_500 < spent <= 3_000
+    assert StopReason.BUDGET in {result.stop_reason for result in results}
+
+
+async def test_a_deadline_for_all_together_ends_all() -> None:
+    async with Engine(policy(delay=lambda request, seed: 30.0)) as engine:
+        results = await engine.solve_all(problems(5), BestOfN(n=4), together=Budget(seconds=0.05))
+    assert {result.stop_reason for result in results} == {StopReason.DEADLINE}
+
+
+async def test_two_problems_with_one_id_are_refused() -> None:
+    async with Engine(policy()) as engine:
+        with pytest.raises(ConfigError, match="same id"):
+            await engine.solve_all([*problems(2), *problems(1)])
+
+
+async def test_events_are_streamed_while_the_search_goes_on() -> None:
+    async with Engine(policy(delay=lambda request, seed: 0.001)) as engine:
+        run = engine.start("What is next?", BestOfN(n=8))
+        seen: list[Event] = []
+
+        async def watch() -> None:
+            async for event in run.events():
+                seen.append(event)
+                if sum(isinstance(event, Added) for event in seen) >= 3:
+                    run.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            result = await run()
+    assert result.stop_reason is StopReason.CANCELLED
+    assert seen == list(result.events)
+    assert isinstance(seen[0], Started)
+    assert isinstance(seen[-1], Stopped)
+
+
+async def test_cancelling_the_caller_reaches_the_engine() -> None:
+    backend = FakeBackend(delay=lambda request, seed: 60.0)
+    async with Engine(LanguagePolicy(backend)) as engine:
+        with anyio.move_on_after(0.02):
+            await engine.solve("What is next?", BestOfN(n=8))
+        assert backend.in_flight == 0
+
+
+async def test_a_dead_engine_without_a_candidate_is_an_error() -> None:
+    async with Engine(policy(fault=lambda request: Unavailable("gone"))) as engine:
+        with pytest.raises(BackendError, match="gone"):
+            await engine.solve("What is next?", BestOfN(n=8))
+
+
+async def test_an_engine_that_dies_late_leaves_what_was_found() -> None:
+    served = 0
+
+    def die_late(request: object) -> Exception | None:
+        nonlocal served
+        served += 1
+        return Unavailable("gone") if served > 5 else None
+
+    delay = lambda request, seed: 0.002 * (seed % 7)  # noqa: E731
+    async with Engine(policy(fault=die_late, delay=delay)) as engine:
+        result = await engine.solve("What is next?", BestOfN(n=16))
+    assert result.stop_reason is StopReason.FAILED
+    assert result.errors == ("gone",)
+    assert result.answer is not None
+
+
+async def test_a_bug_in_a_plug_in_is_not_swallowed() -> None:
+    def broken(request: object) -> Exception | None:
+        return ZeroDivisionError("bug")
+
+    async with Engine(policy(fault=broken)) as engine:
+        with pytest.raises(ExceptionGroup) as caught:
+            await engine.solve("What is next?", BestOfN(n=2))
+    assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_solve_sync_works_inside_a_running_loop() -> None:
+    result = solve_sync("What is next?", BestOfN(n=4), policy=policy())
+    assert result.answer is not None
+
+
+async def test_a_spent_budget_still_finishes_the_best_that_was_begun() -> None:
+    async with Engine(policy(), Likelihood()) as engine:
+        result = await engine.solve("What is next?", Beam(n=8, width=2), Budget(tokens=260))
+    assert result.stop_reason is StopReason.BUDGET
+    assert result.answer is not None
+    assert result.spend.total.tokens <= 260
+
+
+async def test_the_graph_has_every_node() -> None:
+    async with Engine(policy(), Likelihood()) as engine:
+        result = await engine.solve("What is next?", Beam(n=4, width=2))
+    graph = result.graph
+    assert graph.number_of_nodes() == len(result.tree) + 1
+    assert graph.number_of_edges() == len(result.tree)
+    assert all("score" in graph.nodes[name] for name in graph if name)

@@ -1,0 +1,184 @@
+"""The ledger's one promise, under random work: spent + held never exceeds the limit."""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts.budget.budget import NOTHING, Amount, Rates
+from tts.budget.ledger import Ledger, Listener, Purse
+from tts.errors import PluginError
+from tts.types import POLICY, VERIFIER, Cost
+
+RATES = Rates({POLICY: 2, VERIFIER: 10})
+
+
+@dataclass(frozen=True)
+class Work:
+    depth: int
+    policy_bound: int
+    policy_cost: int
+    verifier_bound: int
+    verifier_cost: int
+    seconds: float
+
+
+def works() -> st.SearchStrategy[list[Work]]:
+    bounded = st.integers(0, 100).flatmap(lambda b: st.tuples(st.just(b), st.integers(0, b)))
+    work = st.builds(
+        lambda depth, policy, verifier, seconds: Work(depth, *policy, *verifier, seconds),
+        st.integers(1, 9),
+        bounded,
+        bounded,
+        st.sampled_from([0.0, 0.1, 1.0, 7.0]),
+    )
+    return st.lists(work, max_size=30)
+
+
+class Books:
+    """A ledger under observation."""
+
+    def __init__(self, limit: Amount, reserve: Amount = NOTHING, pool: Purse | None = None) -> None:
+        self.purse = Purse(limit, reserve)
+        self.scope = trio.CancelScope()
+        self.done: list[Work] = []
+        self.ledger = Ledger(
+            RATES,
+            self.purse,
+            pool=pool,
+            give_up=self.scope.cancel,
+            listener=Listener(held=lambda *_: self.check(), settled=lambda *_: self.check()),
+        )
+
+    def check(self) -> None:
+        total = self.purse.spent.plus(self.purse.held)
+        assert total.within(self.purse.limit), f"{total} is more than {self.purse.limit}"
+        assert Amount().within(self.purse.held)
+
+    async def do(self, work: Work) -> None:
+        bounds = {
+            POLICY: Cost(output_tokens=work.policy_bound, calls=1),
+            VERIFIER: Cost(output_tokens=work.verifier_bound, calls=1),
+        }
+        async with self.ledger.hold(bounds, work.depth) as hold:
+            for account, cost in (
+                (POLICY, work.policy_cost),
+                (VERIFIER, work.verifier_cost),
+            ):
+                with hold.charge(account) as meter:
+                    with meter.call(bounds[account]) as reading:
+                        await trio.sleep(work.seconds)
+                        reading.cost = Cost(output_tokens=cost, calls=1)
+        self.done.append(work)
+
+    async def do_all(self, all_work: list[Work]) -> None:
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                for work in all_work:
+                    nursery.start_soon(self.do, work)
+
+
+def in_virtual_time(function, *arguments) -> None:
+    trio.run(function, *arguments, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+limits = st.builds(
+    Amount,
+    tokens=st.sampled_from([0, 1, 60, 150, 400, math.inf]),
+    flops=st.sampled_from([100, 900, 4000, math.inf]),
+    calls=st.sampled_from([1, 4, 20, math.inf]),
+    samples=st.just(math.inf),
+)
+
+
+@given(works(), limits)
+def test_spent_and_held_stay_within_the_limit(all_work: list[Work], limit: Amount) -> None:
+    books = Books(limit)
+    in_virtual_time(books.do_all, all_work)
+    books.check()
+    assert books.purse.held == Amount()
+
+
+@given(works(), limits)
+def test_it_gives_up_only_when_nothing_that_waits_can_fit(
+    all_work: list[Work], limit: Amount
+) -> None:
+    books = Books(limit)
+    in_virtual_time(books.do_all, all_work)
+    undone = [work for work in all_work if work not in books.done]
+    for work in undone:
+        need = RATES.amount(POLICY, Cost(output_tokens=work.policy_bound, calls=1)).plus(
+            RATES.amount(VERIFIER, Cost(output_tokens=work.verifier_bound, calls=1))
+        )
+        assert not need.plus(books.purse.spent).within(limit)
+
+
+@given(st.lists(works(), min_size=1, max_size=4), limits)
+def test_a_shared_pool_is_never_exceeded(searches: list[list[Work]], limit: Amount) -> None:
+    pool = Purse(limit)
+    unlimited = Amount(*[math.inf] * 4)
+    all_books = [Books(unlimited, pool=pool) for _ in searches]
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            for books, all_work in zip(all_books, searches, strict=True):
+                nursery.start_soon(books.do_all, all_work)
+
+    in_virtual_time(run)
+    assert pool.spent.within(limit)
+    assert pool.held == Amount()
+    assert sum(books.purse.spent.tokens for books in all_books) == pool.spent.tokens
+
+
+def test_the_deepest_waiter_goes_first() -> None:
+    books = Books(Amount(100, *[math.inf] * 3))
+    shallow, deep = Work(1, 40, 40, 0, 0, 1.0), Work(5, 40, 30, 0, 0, 1.0)
+    big = Work(2, 80, 10, 0, 0, 1.0)
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(books.do, big)
+            await trio.sleep(0.1)
+            nursery.start_soon(books.do_all, [shallow, deep])
+
+    in_virtual_time(run)
+    assert books.done[:2] == [big, deep]
+
+
+def test_what_is_reserved_is_there_when_released() -> None:
+    books = Books(Amount(100, *[math.inf] * 3), reserve=Amount(tokens=30))
+
+    async def run() -> None:
+        await books.do_all([Work(1, 80, 80, 0, 0, 0.0)])
+        assert books.scope.cancelled_caught
+        books.ledger.release_reserve()
+        assert books.ledger.room().tokens == 100
+
+    in_virtual_time(run)
+
+
+def test_a_cancelled_call_is_charged_its_bound_unless_it_knows_better() -> None:
+    books = Books(Amount(100, *[math.inf] * 3))
+
+    async def run() -> None:
+        with trio.move_on_after(0.5):
+            await books.do(Work(1, 60, 5, 0, 0, 9.0))
+        assert books.purse.spent.tokens == 60
+        assert books.purse.held == Amount()
+
+    in_virtual_time(run)
+
+
+def test_work_that_costs_more_than_its_bound_is_an_error() -> None:
+    books = Books(Amount(100, *[math.inf] * 3))
+
+    async def run() -> None:
+        with pytest.raises(PluginError, match="more than its bound"):
+            await books.do(Work(1, 10, 11, 0, 0, 0.0))
+
+    in_virtual_time(run)
+    assert books.purse.spent.tokens == 11

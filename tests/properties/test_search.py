@@ -1,0 +1,70 @@
+"""Searches under random budgets, seeds and timings."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts.budget.budget import Budget
+from tts.seeds import node_seed, vote_seed
+from tts.strategy import Strategy
+from tts.testing import Bench
+from tts.testing.bench import shape
+from tts_strategies.beam import Beam
+from tts_strategies.best_of_n import BestOfN
+from tts_strategies.dvts import DVTS
+
+strategies = st.sampled_from(
+    [BestOfN(n=6), Beam(n=6, width=2), Beam(n=5, width=4), Beam(n=2, width=4), DVTS(n=6, width=3)]
+)
+budgets = st.builds(
+    Budget,
+    tokens=st.none() | st.integers(1, 4_000),
+    flops=st.none() | st.integers(1, 8_000_000),
+    samples=st.none() | st.integers(1, 60),
+    calls=st.none() | st.integers(1, 90),
+)
+
+
+def timing(seed: int):
+    """Delays that depend on the sample, differently for each `seed`."""
+    return lambda request, sample: random.Random(sample ^ seed).choice([0.0, 0.1, 0.1, 3.0])
+
+
+@given(strategies, budgets, st.integers(0, 99))
+def test_books_and_replay_hold_at_any_budget_and_timing(
+    strategy: Strategy, budget: Budget, seed: int
+) -> None:
+    Bench(delay=timing(seed), seed=seed).solve(strategy, budget)  # checks them itself
+
+
+@given(strategies, st.integers(0, 99), st.integers(0, 99), st.integers(0, 9))
+def test_timing_changes_nothing(strategy: Strategy, one: int, other: int, seed: int) -> None:
+    trees = [shape(Bench(delay=timing(t), seed=seed).solve(strategy).tree) for t in (one, other)]
+    assert trees[0] == trees[1]
+
+
+@given(strategies, st.integers(0, 9))
+def test_another_seed_gives_other_samples(strategy: Strategy, seed: int) -> None:
+    one, other = (shape(Bench(seed=s).solve(strategy).tree) for s in (seed, seed + 1))
+    assert one != other
+
+
+@pytest.mark.parametrize("strategy", [BestOfN(n=9), DVTS(n=6, width=3), Beam(n=6, width=2)])
+def test_more_budget_never_removes_a_node(strategy: Strategy) -> None:
+    whole = shape(Bench(delay=None).solve(strategy).tree)
+    for tokens in (100, 400, 900, 2_000):
+        part = Bench(delay=None).solve(strategy, Budget(tokens=tokens)).tree
+        # What a spent budget finishes by itself is written in one piece, under the same seeds.
+        grown = {key: value for key, value in shape(part).items() if value[1] is not None}
+        assert grown.items() <= whole.items()
+
+
+@given(st.lists(st.integers(0, 50), max_size=6), st.integers(0, 2**40))
+def test_seeds_differ_by_path_and_run(key: list[int], run: int) -> None:
+    seed = node_seed(run, "p", tuple(key))
+    assert 0 <= seed < 2**63
+    assert seed == node_seed(run, "p", tuple(key))
+    assert len({seed, node_seed(run, "q", tuple(key)), node_seed(run + 1, "p", tuple(key))}) == 3
+    assert len({vote_seed(seed, vote) for vote in range(8)}) == 8

@@ -1,0 +1,5 @@
+"""`python -m tts` is `tts`."""
+
+from tts.cli import main
+
+main()

@@ -1,0 +1,140 @@
+"""Budget: the limits of a search, in any combination of units; all of them hard."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Final, NamedTuple
+
+from tts.errors import ConfigError
+from tts.types import POLICY, Account, Cost
+
+
+class Amount(NamedTuple):
+    """A quantity in every unit that a ledger counts."""
+
+    tokens: float = 0
+    flops: float = 0
+    samples: float = 0
+    calls: float = 0
+
+    def plus(self, other: Amount) -> Amount:
+        return Amount(
+            self.tokens + other.tokens,
+            self.flops + other.flops,
+            self.samples + other.samples,
+            self.calls + other.calls,
+        )
+
+    def minus(self, other: Amount) -> Amount:
+        return Amount(
+            self.tokens - other.tokens,
+            self.flops - other.flops,
+            self.samples - other.samples,
+            self.calls - other.calls,
+        )
+
+    def within(self, limit: Amount) -> bool:
+        """Whether it is at most `limit` in every unit."""
+        return (
+            self.tokens <= limit.tokens
+            and self.flops <= limit.flops
+            and self.samples <= limit.samples
+            and self.calls <= limit.calls
+        )
+
+
+NOTHING: Final = Amount()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a search may spend at most. None: no limit in that unit. Limits are > 0.
+
+    Raises:
+        ConfigError: a limit is not a positive number.
+    """
+
+    tokens: float | None = None
+    """Output tokens of policy and verifier together, discarded ones included."""
+    flops: float | None = None
+    """2 x parameters x computed tokens (prefill that was not cached, and decoding), summed over
+    both models."""
+    seconds: float | None = None
+    """Wall-clock time from the start of the search."""
+    samples: float | None = None
+    """Completions asked of the policy: answers, or steps where a strategy goes by steps."""
+    calls: float | None = None
+    """Requests to engines, both models."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.limits().items():
+            if math.isnan(value) or value <= 0:
+                raise ConfigError(f"budget {name}={value:g} must be a positive number")
+
+    def limits(self) -> Mapping[str, float]:
+        """The limits that are set, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def amount(self) -> Amount:
+        """The limits that a ledger enforces; time is kept by the search's scope."""
+        return Amount(*(_or_infinite(getattr(self, unit)) for unit in Amount._fields))
+
+
+UNLIMITED = Budget()
+
+
+def _or_infinite(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What the tokens of each account weigh."""
+
+    flops_per_token: Mapping[Account, float]
+
+    def amount(self, account: Account, cost: Cost) -> Amount:
+        """`cost` in the units of a ledger."""
+        return Amount(
+            tokens=cost.output_tokens,
+            flops=cost.computed_tokens * self.flops_per_token.get(account, 0.0),
+            samples=cost.samples if account == POLICY else 0,
+            calls=cost.calls,
+        )
+
+
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgtpe]?)", re.IGNORECASE)
+_SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
+
+
+def quantity(text: str) -> float:
+    """A number as people write limits: `800`, `8k`, `1.5M`, `2e15`, `3P`.
+
+    Raises:
+        ConfigError: not such a number.
+    """
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError(f"{text!r} is not a quantity; write 800, 8k, 1.5M, 2e15 or 3P")
+    return float(match[1]) * _SCALE[match[2].lower()]
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)")
+_SECONDS = {"ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str) -> float:
+    """Seconds, as people write times: `30`, `30s`, `1.5m`, `2h`, `500ms`.
+
+    Raises:
+        ConfigError: not such a time.
+    """
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None:
+        raise ConfigError(f"{text!r} is not a time; write 30, 30s, 1.5m, 2h or 500ms")
+    return float(match[1]) * _SECONDS[match[2]]

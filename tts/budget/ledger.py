@@ -1,0 +1,275 @@
+"""Ledger: reserve before a call, settle after it. `spent + held <= limit`, at every moment.
+
+The ledger waits, it does not refuse: a request that does not fit now waits until others have
+settled for less than they held. Only when nothing is held and nothing that waits can fit is the
+search told that its budget has ended, by a call and not by an exception that a strategy could
+swallow. The deepest waiter goes first, so that what was begun gets finished.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import count
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from tts.budget.budget import NOTHING, Amount, Rates
+from tts.budget.meter import Meter
+from tts.errors import PluginError
+from tts.types import FREE, Account, Cost
+
+_TURNS = 8
+"""Turns of the event loop for which somebody without hope lets others speak: one who has just
+settled may be about to ask for less."""
+
+Bounds = Mapping[Account, Cost]
+"""The most that a piece of work can cost each account."""
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """Somebody who waits for `amount`."""
+
+    order: tuple[int, int]  # (-depth, arrival): the deepest first, then the longest waiting
+    amount: Amount
+    granted: bool = False
+    woken: anyio.Event = field(default_factory=anyio.Event)
+    """Set when it is granted, and when it should consider whether there is any hope."""
+
+    def __lt__(self, other: Waiter) -> bool:
+        return self.order < other.order
+
+
+class Purse:
+    """One limit: what is spent, what is held, who waits. Purses may stand behind one another."""
+
+    def __init__(self, limit: Amount, reserve: Amount = NOTHING) -> None:
+        """`reserve` is kept back from `acquire` until `release_reserve`; see `limit`."""
+        self.limit = limit
+        self.spent = NOTHING
+        self.held = NOTHING
+        self._open = 0  # holds that are not settled
+        self._reserve = reserve
+        self._waiters: list[Waiter] = []
+        self._arrivals = count()
+
+    @property
+    def left(self) -> float:
+        """Share of the scarcest unit that is neither spent nor held, in [0, 1]."""
+        used = self.spent.plus(self.held)
+        return min(
+            (max(0.0, 1 - part / whole) for part, whole in zip(used, self.limit, strict=True)),
+            default=1.0,
+        )
+
+    async def acquire(self, amount: Amount, depth: int, give_up: Callable[[], None]) -> None:
+        """Hold `amount`; wait for it if need be. `give_up` is called when it can never fit."""
+        if not self._waiters and self._fits(amount):
+            self._take(amount)
+            return
+        waiter = Waiter((-depth, next(self._arrivals)), amount)
+        heapq.heappush(self._waiters, waiter)
+        try:
+            self._serve()
+            while not await self._granted(waiter):
+                give_up()
+        except BaseException:
+            if waiter.granted:
+                self.settle(amount, NOTHING)
+                self.close()
+            else:
+                self._waiters.remove(waiter)
+                heapq.heapify(self._waiters)
+                self._serve()
+            raise
+
+    async def _granted(self, waiter: Waiter) -> bool:
+        """Wait for `waiter`'s turn; False if it can never come."""
+        while not waiter.granted:
+            await waiter.woken.wait()
+            waiter.woken = anyio.Event()
+            for _ in range(_TURNS):
+                if waiter.granted or self._open:
+                    break
+                await checkpoint()
+            else:
+                return False
+        return True
+
+    def settle(self, held: Amount, spent: Amount) -> None:
+        """Part of a hold is over: `held` is free again, `spent` is gone."""
+        self.held = self.held.minus(held)
+        self.spent = self.spent.plus(spent)
+
+    def close(self) -> None:
+        """A hold is over."""
+        self._open -= 1
+        self._serve()
+
+    def release_reserve(self) -> None:
+        """Open what was kept back to everybody."""
+        if any(self._reserve):
+            self._reserve = NOTHING
+            self._serve()
+
+    def _fits(self, amount: Amount) -> bool:
+        return amount.plus(self.spent).plus(self.held).plus(self._reserve).within(self.limit)
+
+    def _take(self, amount: Amount) -> None:
+        self.held = self.held.plus(amount)
+        self._open += 1
+
+    def _serve(self) -> None:
+        """Grant in order. One that may fit later is not overtaken by those behind it; one that
+        can never fit (what is spent never comes back) steps aside.
+        """
+        if not self._waiters:
+            return
+        room = self.limit.minus(self.spent).minus(self._reserve)
+        hopeless: list[Waiter] = []
+        while self._waiters:
+            waiter = self._waiters[0]
+            if self._fits(waiter.amount):
+                heapq.heappop(self._waiters)
+                self._take(waiter.amount)
+                waiter.granted = True
+                waiter.woken.set()
+            elif waiter.amount.within(room):
+                break
+            else:
+                hopeless.append(heapq.heappop(self._waiters))
+        alone = not self._waiters and not self._open
+        for waiter in hopeless:
+            heapq.heappush(self._waiters, waiter)
+            if alone:
+                waiter.woken.set()
+
+
+class Hold:
+    """What one piece of work holds, settled account by account. An async context manager."""
+
+    __slots__ = ("_amounts", "_bounds", "_depth", "_id", "_ledger")
+
+    def __init__(self, ledger: Ledger, bounds: Bounds, depth: int) -> None:
+        self._ledger = ledger
+        self._bounds = bounds
+        self._amounts = {who: ledger.rates.amount(who, bound) for who, bound in bounds.items()}
+        self._depth = depth
+        self._id = -1
+
+    async def __aenter__(self) -> Hold:
+        amounts = self._amounts.values()
+        total = reduce(Amount.plus, amounts)
+        self._id = await self._ledger.acquire(self._bounds, total, self._depth)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        while self._amounts:
+            account, held = self._amounts.popitem()
+            self._ledger.settle(self._id, account, held, FREE)
+        self._ledger.close()
+
+    @contextmanager
+    def charge(self, account: Account) -> Iterator[Meter]:
+        """Work on `account`: what is booked on the meter replaces what was held for it.
+
+        Raises:
+            PluginError: the work cost more than the bound that its author gave.
+        """
+        meter = Meter()
+        held = self._amounts[account]
+        try:
+            yield meter
+        finally:
+            del self._amounts[account]
+            spent = self._ledger.settle(self._id, account, held, meter.cost)
+        if not spent.within(held):
+            bound = self._bounds[account]
+            raise PluginError(f"the {account} cost {meter.cost}, more than its bound {bound}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told of holds: facts for the log."""
+
+    held: Callable[[int, Bounds], None]
+    settled: Callable[[int, Account, Cost], None]
+
+
+class Ledger:
+    """The books of one search: its own purse first, then the pool that it shares with others."""
+
+    def __init__(
+        self,
+        rates: Rates,
+        purse: Purse,
+        *,
+        pool: Purse | None = None,
+        give_up: Callable[[], None],
+        listener: Listener,
+    ) -> None:
+        """`give_up` is called, perhaps more than once, when what waits can never fit."""
+        self.rates = rates
+        self._purses = (purse,) if pool is None else (purse, pool)
+        self._give_up = give_up
+        self._listener = listener
+        self._ids = count()
+        self.costs: dict[Account, Cost] = {}
+
+    @property
+    def left(self) -> float:
+        """Share of the scarcest limit that is neither spent nor held, in [0, 1]."""
+        return min(purse.left for purse in self._purses)
+
+    @property
+    def spent(self) -> Amount:
+        """What this search has spent."""
+        return self._purses[0].spent
+
+    def room(self) -> Amount:
+        """What could be held now."""
+        rooms = [purse.limit.minus(purse.spent).minus(purse.held) for purse in self._purses]
+        return Amount(*(min(units) for units in zip(*rooms, strict=True)))
+
+    def hold(self, bounds: Bounds, depth: int) -> Hold:
+        """Hold `bounds` while the block runs; waits for room first, the deepest work first."""
+        return Hold(self, bounds, depth)
+
+    async def acquire(self, bounds: Bounds, amount: Amount, depth: int) -> int:
+        """Hold `amount`, which is what `bounds` come to; returns the hold's id in this ledger."""
+        entered: list[Purse] = []
+        try:
+            for purse in self._purses:
+                await purse.acquire(amount, depth, self._give_up)
+                entered.append(purse)
+        except BaseException:
+            for purse in entered:
+                purse.settle(amount, NOTHING)
+                purse.close()
+            raise
+        id = next(self._ids)
+        self._listener.held(id, bounds)
+        return id
+
+    def settle(self, id: int, account: Account, held: Amount, cost: Cost) -> Amount:
+        """One account of a hold is over: `held` is free again, `cost` is gone; returns it."""
+        spent = self.rates.amount(account, cost)
+        for purse in self._purses:
+            purse.settle(held, spent)
+        self.costs[account] = self.costs.get(account, FREE) + cost
+        self._listener.settled(id, account, cost)
+        return spent
+
+    def close(self) -> None:
+        """A hold is over: see who can go on."""
+        for purse in self._purses:
+            purse.close()
+
+    def release_reserve(self) -> None:
+        """Open what this search kept back for finishing."""
+        self._purses[0].release_reserve()

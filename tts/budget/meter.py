@@ -1,0 +1,36 @@
+"""Meter: where a call books what it took, whether it returns, fails or is cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tts.types import FREE, Cost
+
+
+@dataclass(slots=True)
+class Reading:
+    """One call's cost, unknown until the engine tells it."""
+
+    cost: Cost | None = None
+
+
+@dataclass(slots=True)
+class Meter:
+    """Sums the costs of the calls made for one hold."""
+
+    cost: Cost = field(default=FREE)
+
+    @contextmanager
+    def call(self, bound: Cost) -> Iterator[Reading]:
+        """Book one call, whichever way the block is left.
+
+        Set `reading.cost` as soon as it is known. A call that ends without (cancelled, dead
+        engine) is charged `bound`, the most it can have cost: never too little.
+        """
+        reading = Reading()
+        try:
+            yield reading
+        finally:
+            self.cost += bound if reading.cost is None else reading.cost

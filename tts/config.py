@@ -1,0 +1,41 @@
+"""Config: knobs as they come from outside, made into values. The only judge of foreign input."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from tts.errors import ConfigError, unknown
+
+
+def knobs(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What `factory` can be told, by name, in its order."""
+    return dict(inspect.signature(factory).parameters)
+
+
+def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -> Any:
+    """`factory` called with knobs that may still be text, each parsed as its annotation says.
+
+    Raises:
+        ConfigError: an unknown knob (the message lists the known ones), or a value that is not
+            of its type or out of its range.
+    """
+    known = knobs(factory)
+    for knob in given:
+        if knob not in known:
+            raise unknown(f"knob of {name}", knob, known)
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    values: dict[str, Any] = {}
+    for knob, value in given.items():
+        adapter = TypeAdapter(
+            hints.get(knob, object), config=ConfigDict(arbitrary_types_allowed=True)
+        )
+        try:
+            values[knob] = adapter.validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].lower()
+            raise ConfigError(f"{name}: {knob}={value!r}: {problem}") from None
+    return factory(**values)

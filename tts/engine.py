@@ -1,0 +1,245 @@
+"""Engine: the models, processes and connections that searches share, and how to start one."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self, cast
+
+import anyio
+
+from tts.answers import AnswerChecker
+from tts.budget.budget import UNLIMITED, Budget
+from tts.budget.ledger import Purse
+from tts.config import build
+from tts.errors import ConfigError, TTSError, leaves, unknown
+from tts.events import Event
+from tts.policy import FunctionPolicy, LanguagePolicy, Policy, Writer
+from tts.registry import load, open_backend
+from tts.result import Result
+from tts.run import Plan, Pool, Run
+from tts.select import SELECTORS, Selector
+from tts.strategy import Strategy
+from tts.types import Problem
+from tts.verifier import Verifier
+
+Listener = Callable[[Event], None]
+
+
+class Engine:
+    """Solves problems. An async context manager; one engine serves many searches at once.
+
+    Nothing is shared between searches but what costs much to make: models with their prefix
+    caches, and worker processes.
+    """
+
+    def __init__(
+        self,
+        policy: str | Policy | Writer = "nano",
+        verifier: str | Verifier | None = None,
+        *,
+        select: str | Selector | None = None,
+        seed: int = 0,
+    ) -> None:
+        """
+        Args:
+            policy: a backend by name (`nano`, `nano:/path/to/model`), a `Policy`, or a coroutine
+                function from a prompt and a seed to a solution.
+            verifier: a verifier by name (see `tts verifiers`), a `Verifier`, or None.
+            select: `majority`, `weighted`, `best`, or a function; None: `weighted` with a
+                verifier, `majority` without.
+            seed: of all searches that are not given their own.
+
+        Raises:
+            ConfigError: a name is unknown, or a model cannot be loaded.
+        """
+        self._select = _selector(select)
+        self._policy = _policy(policy)
+        self._verifier = _verifier(verifier)
+        self._seed = seed
+        self._checker = AnswerChecker()
+
+    async def __aenter__(self) -> Self:
+        await self._checker.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._policy.aclose()
+            if self._verifier is not None:
+                await self._verifier.aclose()
+            await self._checker.__aexit__(kind, error, trace)
+
+    @property
+    def policy(self) -> Policy:
+        return self._policy
+
+    @property
+    def verifier(self) -> Verifier | None:
+        return self._verifier
+
+    async def solve(
+        self,
+        problem: str | Problem,
+        strategy: str | Strategy = "best_of_n",
+        budget: Budget = UNLIMITED,
+        *,
+        seed: int | None = None,
+        on_event: Listener | None = None,
+    ) -> Result:
+        """Search for the answer to `problem`; see `start` for the arguments.
+
+        Cancelling the caller cancels the search, down to the engines.
+
+        Raises:
+            ConfigError: an argument cannot be used.
+            BackendError: an engine failed before there was a single finished candidate.
+        """
+        return await self.start(problem, strategy, budget, seed=seed, on_event=on_event)()
+
+    def start(
+        self,
+        problem: str | Problem,
+        strategy: str | Strategy = "best_of_n",
+        budget: Budget = UNLIMITED,
+        *,
+        seed: int | None = None,
+        on_event: Listener | None = None,
+        pool: Pool | None = None,
+    ) -> Run:
+        """A search that begins when it is awaited: `result = await run()`.
+
+        Meanwhile `run.cancel()` ends it, with what was found until then, and `run.events()` gives
+        its events as they happen to another task.
+
+        Args:
+            problem: the question, or a `Problem` with an id of its own.
+            strategy: by name with default knobs, or a value.
+            budget: hard limits.
+            seed: decides every sample together with the problem's id; the engine's own if None.
+            on_event: called with each event as it happens; must return quickly.
+            pool: limits shared with other searches.
+        """
+        asked = Problem("problem", problem) if isinstance(problem, str) else problem
+        if not asked.prompt.strip():
+            raise ConfigError("the problem is empty")
+        plan = Plan(
+            strategy=build(strategy, load("strategies", strategy), {})
+            if isinstance(strategy, str)
+            else strategy,
+            budget=budget,
+            seed=self._seed if seed is None else seed,
+            selector=self._select,
+        )
+        return Run(
+            asked, plan, self._policy, self._verifier, self._checker, pool=pool, listener=on_event
+        )
+
+    async def solve_all(
+        self,
+        problems: Iterable[Problem],
+        strategy: str | Strategy = "best_of_n",
+        budget: Budget = UNLIMITED,
+        *,
+        together: Budget = UNLIMITED,
+        at_once: int = 256,
+        on_result: Callable[[Result], None] | None = None,
+    ) -> list[Result]:
+        """Solve many problems side by side; results come back in the order of `problems`.
+
+        Args:
+            problems: each with an id of its own, for the seeds.
+            strategy: for each of them.
+            budget: of each of them.
+            together: limits for all of them together; a problem that is done early leaves more
+                to the others.
+            at_once: most problems in progress.
+            on_result: called with each result as it comes.
+
+        Raises:
+            ConfigError: an argument cannot be used, or an id occurs twice.
+            BackendError: an engine failed.
+        """
+        asked = list(problems)
+        ids = [problem.id for problem in asked]
+        if len(set(ids)) < len(ids):
+            raise ConfigError("two problems have the same id, so that they would share samples")
+        if at_once < 1:
+            raise ConfigError(f"at_once={at_once} must be at least 1")
+        deadline = anyio.current_time() + (together.seconds or math.inf)
+        pool = Pool(Purse(together.amount), deadline)
+        runs = [self.start(problem, strategy, budget, pool=pool) for problem in asked]
+        results: dict[int, Result] = {}
+        waiting = iter(enumerate(runs))
+
+        async def work() -> None:
+            for index, run in waiting:
+                result = results[index] = await run()
+                if on_result is not None:
+                    on_result(result)
+
+        try:
+            async with anyio.create_task_group() as group:
+                for _ in range(min(at_once, len(asked))):
+                    group.start_soon(work)
+        except* TTSError as errors:
+            raise leaves(errors)[0] from None
+        return [results[index] for index in range(len(asked))]
+
+
+def solve_sync(
+    problem: str | Problem,
+    strategy: str | Strategy = "best_of_n",
+    budget: Budget = UNLIMITED,
+    *,
+    on_event: Listener | None = None,
+    **engine: Any,
+) -> Result:
+    """`Engine(**engine).solve(...)` for code that is not async; works in a running loop too.
+
+    The search runs on an event loop in a thread of its own, so that a notebook's loop is left
+    alone. Ctrl-C cancels it.
+    """
+    from anyio.from_thread import start_blocking_portal
+
+    async def search() -> Result:
+        async with Engine(**engine) as opened:
+            return await opened.solve(problem, strategy, budget, on_event=on_event)
+
+    with start_blocking_portal() as portal:
+        future = portal.start_task_soon(search)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+def _policy(policy: str | Policy | Writer) -> Policy:
+    if isinstance(policy, str):
+        return LanguagePolicy(open_backend(policy))
+    if inspect.isroutine(policy):
+        return FunctionPolicy(policy)
+    return cast("Policy", policy)
+
+
+def _verifier(verifier: str | Verifier | None) -> Verifier | None:
+    if isinstance(verifier, str):
+        built: Verifier = build(verifier, load("verifiers", verifier), {})
+        return built
+    return verifier
+
+
+def _selector(select: str | Selector | None) -> Selector | None:
+    if isinstance(select, str):
+        if select not in SELECTORS:
+            raise unknown("selector", select, SELECTORS)
+        return SELECTORS[select]
+    return select

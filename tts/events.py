@@ -1,0 +1,105 @@
+"""Events: every fact of a search, once, in order. Whoever shows, stores or replays reads these.
+
+A log is JSON lines: one object an event, `{"event": "added", ...}`, after a first line that
+says the version of the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from tts.tree import Tree
+from tts.types import Account, Cost, Judgement, Key, Problem, Step
+
+
+class StopReason(Enum):
+    """Why a search ended. Every one is an outcome, with whatever was found until then."""
+
+    DONE = "done"
+    """The strategy had done all that it wanted."""
+    BUDGET = "budget"
+    """Nothing that was left to do fitted into the budget."""
+    DEADLINE = "deadline"
+    """The time was up."""
+    CANCELLED = "cancelled"
+    """The caller did not want more."""
+    FAILED = "failed"
+    """An engine failed; the result says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The search began."""
+
+    problem: Problem
+    seed: int
+    strategy: str
+    policy: str
+    verifier: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A piece of work reserved the most that it can cost."""
+
+    hold: int
+    bounds: Mapping[Account, Cost]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The work on one account of a hold is over and cost this much."""
+
+    hold: int
+    account: Account
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A step was sampled; its parent is `key[:-1]`."""
+
+    key: Key
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A step was judged."""
+
+    key: Key
+    judgement: Judgement
+    score: float | None
+    """Of the whole prefix, after reduction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The search ended."""
+
+    reason: StopReason
+
+
+Event = Started | Held | Settled | Added | Judged | Stopped
+
+
+def apply(event: Event, tree: Tree) -> None:
+    """Let `tree` know of `event`: the only way in which a tree changes."""
+    match event:
+        case Added(key, step):
+            tree.add(key, step)
+        case Judged(key, judgement, score):
+            node = tree[key]
+            node.judgement, node.score = judgement, score
+        case _:
+            pass
+
+
+def replay(events: Iterable[Event]) -> Tree:
+    """The tree that grew while `events` happened."""
+    tree = Tree()
+    for event in events:
+        apply(event, tree)
+    return tree

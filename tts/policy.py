@@ -1,0 +1,210 @@
+"""Policy: writes solutions, a step or an answer at a time, with a backend and a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Protocol
+
+from tts.backends.base import Backend, Dialect, Ending, ModelInfo, Request, Sample, Sampling
+from tts.budget.meter import Meter
+from tts.errors import ConfigError, Overlong
+from tts.types import Cost, Finish, Problem, Step
+
+
+class Policy(Protocol):
+    """Extends prefixes of solutions. Many are extended at once: keep no state between them."""
+
+    @property
+    def model(self) -> ModelInfo: ...
+
+    def bound(self, problem: Problem, prefix: Sequence[Step], max_tokens: int) -> Cost:
+        """The most that one call below can cost."""
+        ...
+
+    async def extend(
+        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+    ) -> Step:
+        """Sample the next step, of at most `max_tokens` tokens."""
+        ...
+
+    async def complete(
+        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+    ) -> Sequence[Step]:
+        """Sample on to the end, of at most `max_tokens` tokens; at least one step."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release the engine. Idempotent."""
+        ...
+
+
+class LanguagePolicy:
+    """A policy over a backend. Token ids go back to the engine as they came: never re-templated."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        sampling: Sampling | None = None,
+        dialect: Dialect | None = None,
+    ) -> None:
+        """`sampling` and `dialect` default to what the model's makers advise."""
+        self._backend = backend
+        self._sampling = sampling or backend.model.sampling
+        self._dialect = dialect or backend.model.dialect
+        self._model = replace(backend.model, dialect=self._dialect, sampling=self._sampling)
+        self._prompt_ids = lru_cache(maxsize=4096)(self._render)
+        self._token_text = lru_cache(maxsize=65536)(
+            lambda token_id: backend.tokenizer.decode((token_id,))
+        )
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._model
+
+    def bound(self, problem: Problem, prefix: Sequence[Step], max_tokens: int) -> Cost:
+        """One request with one sample."""
+        return Cost(
+            prompt_tokens=len(self._prompt_ids(problem.prompt))
+            + sum(len(step.token_ids) for step in prefix),
+            output_tokens=max_tokens,
+            samples=1,
+            calls=1,
+        )
+
+    async def extend(
+        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+    ) -> Step:
+        """Sample until the delimiter, the end of the answer, or `max_tokens`."""
+        stop = (self._dialect.delimiter,)
+        sample, cost = await self._generate(problem, prefix, max_tokens, seed, meter, stop)
+        return Step(sample.text, sample.token_ids, sample.logprob, _FINISH[sample.ending], cost)
+
+    async def complete(
+        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+    ) -> Sequence[Step]:
+        """Sample until the end of the answer in one call, then cut it into steps."""
+        sample, cost = await self._generate(problem, prefix, max_tokens, seed, meter, ())
+        return self._split(sample, cost)
+
+    async def aclose(self) -> None:
+        await self._backend.aclose()
+
+    async def _generate(
+        self,
+        problem: Problem,
+        prefix: Sequence[Step],
+        max_tokens: int,
+        seed: int,
+        meter: Meter,
+        stop: tuple[str, ...],
+    ) -> tuple[Sample, Cost]:
+        prompt = self._prompt_ids(problem.prompt)
+        for step in prefix:
+            prompt += step.token_ids
+        request = Request(
+            prompt,
+            max_tokens,
+            seeds=(seed,),
+            sampling=self._sampling,
+            stop=stop,
+            priority=len(prefix),
+        )
+        generation = await self._backend.generate(request, meter)
+        return generation.samples[0], generation.cost
+
+    def _render(self, question: str) -> tuple[int, ...]:
+        """Ids of the conversation in which `question` waits for its answer."""
+        if not question.strip():
+            raise ConfigError("the problem is empty")
+        messages = [{"role": "user", "content": self._dialect.user.format(problem=question)}]
+        if self._dialect.system is not None:
+            messages.insert(0, {"role": "system", "content": self._dialect.system})
+        ids = self._backend.tokenizer.chat(messages)
+        room = self.model.context_tokens - len(ids)
+        if room < 1:
+            raise Overlong(
+                f"the problem takes {len(ids)} tokens; {self.model.name} has room for "
+                f"{self.model.context_tokens}, its answer included"
+            )
+        return ids
+
+    def _split(self, sample: Sample, cost: Cost) -> list[Step]:
+        """Cut an answer where step-by-step sampling would have stopped.
+
+        The call's cost goes to the first step, so that the costs of a path add up to what it took.
+        """
+        decode, delimiter = self._backend.tokenizer.decode, self._dialect.delimiter
+        last = delimiter[-1]
+        pieces: list[tuple[int, int]] = []
+        start = 0
+        for end, id in enumerate(sample.token_ids, 1):
+            # Decoding is costly; only a token that holds the delimiter's last character can end it.
+            if last in self._token_text(id) and delimiter in decode(sample.token_ids[start:end]):
+                pieces.append((start, end))
+                start = end
+        if start < len(sample.token_ids) or not pieces:
+            pieces.append((start, len(sample.token_ids)))
+        steps: list[Step] = []
+        for start, end in pieces:
+            ids = sample.token_ids[start:end]
+            final = end == len(sample.token_ids)
+            steps.append(
+                Step(
+                    text=decode(ids),
+                    token_ids=ids,
+                    logprob=sum(sample.logprobs[start:end]) if sample.logprobs else 0.0,
+                    finish=_FINISH[sample.ending] if final else Finish.STEP,
+                    cost=cost if start == 0 else Cost(),
+                )
+            )
+        return steps
+
+
+Writer = Callable[[str, int], Awaitable[str]]
+"""Takes a problem's prompt and a seed, gives a whole solution."""
+
+
+class FunctionPolicy:
+    """A policy out of a plain coroutine function, for agent frameworks and tests.
+
+    It writes whole solutions only: every step that it gives is an answer. Its tokens are not
+    known, so that it costs samples and calls.
+    """
+
+    def __init__(self, write: Writer) -> None:
+        self._write = write
+        self._model = ModelInfo(getattr(write, "__name__", "function"), 0, 1 << 30)
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._model
+
+    def bound(self, problem: Problem, prefix: Sequence[Step], max_tokens: int) -> Cost:
+        return Cost(samples=1, calls=1)
+
+    async def extend(
+        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+    ) -> Step:
+        if prefix:
+            raise ConfigError(
+                f"{self._model.name} writes whole solutions and cannot go on from one"
+            )
+        bound = self.bound(problem, prefix, max_tokens)
+        with meter.call(bound) as reading:
+            text = await self._write(problem.prompt, seed)
+            reading.cost = bound
+        return Step(text, finish=Finish.EOS, cost=bound)
+
+    async def complete(
+        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+    ) -> Sequence[Step]:
+        return [await self.extend(problem, prefix, max_tokens=max_tokens, seed=seed, meter=meter)]
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
+_FINISH = {Ending.STOP: Finish.STEP, Ending.EOS: Finish.EOS, Ending.LENGTH: Finish.LENGTH}

@@ -1,0 +1,235 @@
+"""One run: a strategy on a problem, inside its budget, to a result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import anyio
+
+from tts.answers import Comparer, extract_answer, group
+from tts.budget.budget import Amount, Budget, Rates
+from tts.budget.ledger import Ledger, Listener, Purse
+from tts.errors import BackendError, ConfigError, TTSError, leaves
+from tts.events import Event, Held, Judged, Settled, Started, Stopped, StopReason
+from tts.policy import Policy
+from tts.result import Result, Spend
+from tts.search import Journal, RunningSearch
+from tts.select import Candidate, Selector, majority, weighted
+from tts.strategy import Strategy
+from tts.tree import Node, Tree
+from tts.types import POLICY, VERIFIER, Problem
+from tts.verifier import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides how a search goes, but for the models."""
+
+    strategy: Strategy
+    budget: Budget
+    seed: int
+    selector: Selector | None = None
+    """None: `weighted` with a verifier, `majority` without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Limits that several runs share."""
+
+    purse: Purse
+    deadline: float = math.inf
+    """On the event loop's clock, seconds."""
+
+
+class Run:
+    """A search that has not begun, goes on, or has ended. `result = await run()`, once."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        plan: Plan,
+        policy: Policy,
+        verifier: Verifier | None,
+        checker: Comparer,
+        *,
+        pool: Pool | None = None,
+        listener: Callable[[Event], None] | None = None,
+    ) -> None:
+        """`listener` hears each event as it happens.
+
+        Raises:
+            ConfigError: the strategy needs a verifier and there is none.
+        """
+        name = type(plan.strategy).__name__
+        if plan.strategy.needs_verifier and verifier is None:
+            raise ConfigError(f"{name} decides by verdicts: give it a verifier")
+        self.problem = problem
+        self._plan = plan
+        self._policy = policy
+        self._verifier = verifier
+        self._checker = checker
+        self._journal = Journal(listener)
+        self._scope = anyio.CancelScope()
+        self._reason = StopReason.DONE
+        self._deadline = math.inf if pool is None else pool.deadline
+        self._purse = Purse(plan.budget.amount, _reserve(plan.budget, policy))
+        models = {POLICY: policy.model, VERIFIER: None if verifier is None else verifier.model}
+        rates = Rates({who: 2 * model.parameters for who, model in models.items() if model})
+        self._ledger = Ledger(
+            rates,
+            self._purse,
+            pool=None if pool is None else pool.purse,
+            give_up=lambda: self._stop(StopReason.BUDGET),
+            listener=Listener(
+                held=lambda hold, bounds: self._journal.tell(Held(hold, dict(bounds))),
+                settled=lambda hold, who, cost: self._journal.tell(Settled(hold, who, cost)),
+            ),
+        )
+        self._search = RunningSearch(
+            problem, policy, verifier, self._ledger, self._journal, plan.seed
+        )
+
+    def cancel(self) -> None:
+        """End the search now; its result holds what was found until then. Idempotent."""
+        self._stop(StopReason.CANCELLED)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Every event from the first on, as it happens; ends when the search does."""
+        index = 0
+        while True:
+            while index < len(self._journal.events):
+                event = self._journal.events[index]
+                index += 1
+                yield event
+                if isinstance(event, Stopped):
+                    return
+            await self._journal.news()
+
+    async def __call__(self) -> Result:
+        """Search to the end, and choose.
+
+        Raises:
+            BackendError: an engine failed before there was a single finished candidate.
+            ConfigError: the problem cannot be put to this policy.
+        """
+        begin = anyio.current_time()
+        self._journal.tell(self._started())
+        errors: list[BaseException] = []
+        try:
+            await self._work(min(self._deadline, begin + (self._plan.budget.seconds or math.inf)))
+        except* TTSError as group_of_errors:
+            self._reason = StopReason.FAILED
+            errors = leaves(group_of_errors)
+        except* anyio.get_cancelled_exc_class():
+            self._reason = StopReason.CANCELLED
+            raise
+        finally:
+            self._journal.tell(Stopped(self._reason))
+        dead_engine = all(isinstance(error, BackendError) for error in errors)
+        if errors and not (dead_engine and self._journal.tree.answers()):
+            raise errors[0] from None
+        return await self._conclude(
+            anyio.current_time() - begin, tuple(str(error) for error in errors)
+        )
+
+    async def _work(self, deadline: float) -> None:
+        with anyio.CancelScope(deadline=deadline) as clock:
+            with self._scope:
+                await self._plan.strategy.run(self._search)
+            if self._reason is StopReason.BUDGET and not self._journal.tree.answers():
+                await self._finish()
+        if clock.cancelled_caught:
+            self._reason = StopReason.DEADLINE
+
+    async def _finish(self) -> None:
+        """Bring the best that was begun to an end, with what was kept back for it."""
+        self._ledger.release_reserve()
+        leaf = _most_promising(self._journal.tree)
+        room = self._ledger.room()
+        prompt = self._policy.bound(self.problem, leaf.steps(), 0).prompt_tokens
+        per_token = 2 * self._policy.model.parameters
+        affordable = min(room.tokens, room.flops / per_token - prompt if per_token else math.inf)
+        max_tokens = min(self._search.tokens_left(leaf), affordable)
+        if max_tokens < 1 or room.samples < 1 or room.calls < 1:
+            return
+        with anyio.CancelScope() as self._scope:
+            await self._search.finish(leaf, math.floor(max_tokens))
+
+    def _stop(self, reason: StopReason) -> None:
+        if not self._scope.cancel_called:
+            self._reason = reason
+            self._scope.cancel()
+
+    def _started(self) -> Started:
+        verifier = self._verifier
+        model = None if verifier is None else verifier.model
+        return Started(
+            self.problem,
+            self._plan.seed,
+            repr(self._plan.strategy),
+            self._policy.model.name,
+            None if verifier is None else type(verifier).__name__ if model is None else model.name,
+        )
+
+    async def _conclude(self, seconds: float, errors: tuple[str, ...]) -> Result:
+        journal = self._journal
+        ends = [node for node in journal.tree if node.finished]
+        texts = [node.text for node in ends]
+        # A text cut at a limit states no answer, whatever is written in it.
+        answers = [
+            extract_answer(text) if node.answered else None
+            for node, text in zip(ends, texts, strict=True)
+        ]
+        classes = await group(answers, self._checker)
+        candidates = tuple(
+            Candidate(node.key, text, answer, label, node.score)
+            for node, text, answer, label in zip(ends, texts, answers, classes.labels, strict=True)
+        )
+        selector = self._plan.selector or (majority if self._verifier is None else weighted)
+        choice = selector(candidates)
+        return Result(
+            problem=self.problem,
+            answer=None if choice is None else _answer(choice.candidate, classes.representatives),
+            confidence=0.0 if choice is None else choice.share,
+            best=None if choice is None else choice.candidate,
+            candidates=candidates,
+            stop_reason=self._reason,
+            spend=Spend(dict(self._ledger.costs), self._purse.spent, seconds),
+            tree=journal.tree,
+            events=tuple(journal.events),
+            seed=self._plan.seed,
+            errors=errors,
+            abstained=sum(
+                isinstance(event, Judged) and event.judgement.score is None
+                for event in journal.events
+            ),
+            undecided=classes.unknown,
+        )
+
+
+def _reserve(budget: Budget, policy: Policy) -> Amount:
+    """What is kept back until there is one answer: a whole answer, at most a quarter of a limit."""
+    answer = policy.model.dialect.answer_tokens
+    flops = 2.0 * policy.model.parameters * answer
+    return Amount(
+        tokens=_quarter(answer, budget.tokens),
+        flops=_quarter(flops, budget.flops),
+        samples=_quarter(1, budget.samples),
+        calls=_quarter(1, budget.calls),
+    )
+
+
+def _quarter(wanted: float, limit: float | None) -> float:
+    return 0 if limit is None else min(wanted, limit // 4)
+
+
+def _most_promising(tree: Tree) -> Node:
+    """The open leaf with the highest score, the deepest of equals; the root if there is none."""
+    leaves = [node for node in tree if not node.finished and not node.children]
+    return max(leaves, key=lambda node: (node.rank, node.depth), default=tree.root)
+
+
+def _answer(candidate: Candidate, representatives: tuple[str, ...]) -> str | None:
+    return None if candidate.label is None else representatives[candidate.label]

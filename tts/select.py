@@ -1,0 +1,88 @@
+"""Selectors: which answer to give, out of the finished candidates. Pure functions.
+
+A candidate without an answer never votes, and answers vote as classes of equal ones
+(`tts.answers`), not as strings.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tts.types import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A finished solution."""
+
+    key: Key
+    text: str
+    answer: str | None
+    """As extracted from the text; None: it states none."""
+    label: int | None
+    """Class of equal answers that it belongs to; None: no answer."""
+    score: float | None
+    """P(right) in [0, 1]; None: not judged, or the verifier abstained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidate that speaks for the winning class."""
+
+    candidate: Candidate
+    share: float
+    """Part of the votes (or of their weight) that its class has, in (0, 1]."""
+
+
+Selector = Callable[[Sequence[Candidate]], Choice | None]
+"""None if no candidate has an answer."""
+
+
+def majority(candidates: Sequence[Candidate]) -> Choice | None:
+    """Self-consistency (Wang et al. 2023): one candidate, one vote. Ties go to the first class."""
+    return _elect(candidates, lambda candidate: 1.0)
+
+
+def weighted(candidates: Sequence[Candidate]) -> Choice | None:
+    """Votes weighted by score (Li et al. 2023); without any score, `majority`.
+
+    A candidate that was not judged weighs nothing beside ones that were.
+    """
+    return _elect(candidates, lambda candidate: candidate.score or 0.0) or majority(candidates)
+
+
+def best(candidates: Sequence[Candidate]) -> Choice | None:
+    """The highest score (Cobbe et al. 2021); without any, `majority`. `share` counts votes."""
+    judged = [c for c in candidates if c.label is not None and c.score is not None]
+    if not judged:
+        return majority(candidates)
+    winner = max(judged, key=lambda candidate: candidate.score or 0.0)
+    voters = [candidate for candidate in candidates if candidate.label is not None]
+    same = sum(candidate.label == winner.label for candidate in voters)
+    return Choice(winner, same / len(voters))
+
+
+SELECTORS: Final[Mapping[str, Selector]] = {
+    "best": best,
+    "majority": majority,
+    "weighted": weighted,
+}
+
+
+def _elect(candidates: Sequence[Candidate], weight: Callable[[Candidate], float]) -> Choice | None:
+    """The class of most weight, spoken for by its best-scored candidate."""
+    totals: dict[int, float] = defaultdict(float)
+    for candidate in candidates:
+        if candidate.label is not None:
+            totals[candidate.label] += weight(candidate)
+    whole = sum(totals.values())
+    if whole <= 0:
+        return None
+    label = max(totals, key=totals.__getitem__)  # the first of equals: dicts keep their order
+    members = [candidate for candidate in candidates if candidate.label == label]
+    return Choice(
+        max(members, key=lambda c: -1.0 if c.score is None else c.score), totals[label] / whole
+    )

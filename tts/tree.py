@@ -1,0 +1,110 @@
+"""The search tree: append-only facts. Statistics (visits, particles, beams) live in strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tts.types import Finish, Judgement, Key, Step
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A prefix of a solution: its last step, and where it hangs. The root has no step.
+
+    Only the tree writes to a node; everybody else reads.
+    """
+
+    key: Key
+    parent: Node | None = None
+    step: Step | None = None
+    judgement: Judgement | None = None
+    """What the verifier said of this step; None if it has not been asked."""
+    score: float | None = None
+    """P(the prefix is right) in [0, 1], reduced over the path; None: no verdict on any of it."""
+    tokens: int = 0
+    """Output tokens from the root down to and with this step."""
+    children: list[Node] = field(default_factory=list)
+    _steps: tuple[Step, ...] | None = None  # of the path, once asked for
+
+    @property
+    def depth(self) -> int:
+        """Steps from the root."""
+        return len(self.key)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the solution ends here, by the model's will or at a limit."""
+        return self.step is not None and self.step.finish is not Finish.STEP
+
+    @property
+    def answered(self) -> bool:
+        """Whether the model ended its answer here. A cut at a limit is no answer."""
+        return self.step is not None and self.step.finish is Finish.EOS
+
+    @property
+    def rank(self) -> float:
+        """The score, with "no verdict" below every verdict: for sorting, not for arithmetic."""
+        return -1.0 if self.score is None else self.score
+
+    def path(self) -> list[Node]:
+        """Nodes from below the root down to this one."""
+        nodes: list[Node] = []
+        node: Node | None = self
+        while node is not None and node.step is not None:
+            nodes.append(node)
+            node = node.parent
+        nodes.reverse()
+        return nodes
+
+    def steps(self) -> tuple[Step, ...]:
+        """The path's steps, first to last."""
+        if self._steps is None:
+            self._steps = tuple(node.step for node in self.path() if node.step is not None)
+        return self._steps
+
+    @property
+    def text(self) -> str:
+        """The solution so far."""
+        return "".join(step.text for step in self.steps())
+
+
+class Tree:
+    """All nodes of one search, by key, in the order in which they were added."""
+
+    __slots__ = ("_nodes", "root")
+
+    def __init__(self) -> None:
+        self.root = Node(())
+        self._nodes: dict[Key, Node] = {(): self.root}
+
+    def __len__(self) -> int:
+        """Nodes, the root not counted."""
+        return len(self._nodes) - 1
+
+    def __iter__(self) -> Iterator[Node]:
+        """Nodes, the root not included, oldest first."""
+        nodes = iter(self._nodes.values())
+        next(nodes)
+        return nodes
+
+    def __getitem__(self, key: Key) -> Node:
+        return self._nodes[key]
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._nodes
+
+    def add(self, key: Key, step: Step) -> Node:
+        """Hang `step` below the node `key[:-1]`, which must exist; `key` must be new."""
+        if key in self._nodes:
+            raise ValueError(f"node {key} exists already")
+        parent = self._nodes[key[:-1]]
+        tokens = parent.tokens + (len(step.token_ids) or step.cost.output_tokens)
+        node = Node(key, parent, step, score=parent.score, tokens=tokens)
+        self._nodes[key] = node
+        parent.children.append(node)
+        return node
+
+    def answers(self) -> list[Node]:
+        """Nodes at which the model ended its answer, oldest first."""
+        return [node for node in self if node.answered]

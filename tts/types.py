@@ -1,0 +1,116 @@
+"""Values that cross every boundary: frozen, without behaviour beyond arithmetic on themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NewType
+
+Key = tuple[int, ...]
+"""A node's address: its sample index at each depth. The root is `()`."""
+
+Account = NewType("Account", str)
+"""Who a cost is booked to."""
+
+POLICY: Final = Account("policy")
+VERIFIER: Final = Account("verifier")
+
+
+class Finish(Enum):
+    """Why a step ended."""
+
+    STEP = "step"
+    """At a step boundary: the prefix can be extended."""
+    EOS = "eos"
+    """The model ended its answer."""
+    LENGTH = "length"
+    """Cut by a token limit: a dead end, not an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question. `answer` is for graders and never reaches a policy or a verifier."""
+
+    id: str
+    prompt: str
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What calls to one model took. Additive; all counts are >= 0."""
+
+    prompt_tokens: int = 0
+    """Tokens of the prompts sent, cached ones included."""
+    cached_tokens: int = 0
+    """Of these, tokens whose keys and values the engine already had: not computed again."""
+    output_tokens: int = 0
+    """Tokens decoded."""
+    samples: int = 0
+    """Completions asked for (of a policy: steps or answers; of a verifier: votes)."""
+    calls: int = 0
+    """Requests to the engine."""
+    code_seconds: float = 0.0
+    """CPU seconds of model-written code."""
+
+    @property
+    def computed_tokens(self) -> int:
+        """Tokens that passed through the model: prefill that was not cached, and decoding."""
+        return self.prompt_tokens - self.cached_tokens + self.output_tokens
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.output_tokens + other.output_tokens,
+            self.samples + other.samples,
+            self.calls + other.calls,
+            self.code_seconds + other.code_seconds,
+        )
+
+
+FREE: Final = Cost()
+"""The cost of nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a solution, as the policy wrote it."""
+
+    text: str
+    """Delimiter included, so that the texts of a path concatenate to the answer."""
+    token_ids: tuple[int, ...] = ()
+    """Its tokens, to be sent back verbatim; empty if the engine speaks only text."""
+    logprob: float = 0.0
+    """Sum over the step, nats, of the sampled tokens under the raw distribution; <= 0."""
+    finish: Finish = Finish.STEP
+    cost: Cost = FREE
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One independent opinion on a step."""
+
+    score: float | None
+    """P(the step is right) in [0, 1]; None if the verifier abstained."""
+    critique: str = ""
+    """Its reasoning, executed code and output included."""
+    token_ids: tuple[int, ...] = ()
+    """The critique's tokens, so that the next step's conversation can extend this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a verifier says of a prefix that ends in a given step."""
+
+    score: float | None
+    """P(right) in [0, 1]; None: the verifier abstained. Nobody invents 0.5."""
+    votes: tuple[Vote, ...] = ()
+    reason: str = ""
+    """Why it abstained, or a remark for the reader."""
+    cost: Cost = FREE
+
+    @property
+    def critique(self) -> str:
+        """The first vote's critique, which search continues from."""
+        return self.votes[0].critique if self.votes else ""
