@@ -145,7 +145,7 @@ async def test_an_engine_that_dies_late_leaves_what_was_found() -> None:
     async with Engine(policy(fault=die_late, delay=delay)) as engine:
         result = await engine.solve("What is next?", BestOfN(n=16))
     assert result.stop_reason is StopReason.FAILED
-    assert result.errors == ("gone",)
+    assert set(result.errors) == {"gone"}  # two may die in the same turn of the loop
     assert result.answer is not None
 
 

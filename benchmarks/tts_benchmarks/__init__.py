@@ -1,0 +1,1 @@
+"""Benchmarks: problems, graders and statistics, each run by `tts bench NAME`."""

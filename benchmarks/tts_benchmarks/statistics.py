@@ -1,0 +1,85 @@
+"""Statistics of samples and selections, with intervals that count problems and not samples.
+
+Problems are what was drawn at random; samples of one problem are alike. So every interval
+resamples problems, and a comparison of two methods resamples their differences on the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+import numpy.typing as npt
+
+_RESAMPLES = 10_000
+_BATCH = 500  # resamples drawn at once, to bound memory
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over problems and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    problems: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def estimate(values: Sequence[float], seed: int = 0) -> Estimate:
+    """The mean of one value a problem, with a percentile bootstrap interval over problems.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("no problems to estimate from")
+    data = np.asarray(values, dtype=np.float64)
+    means = _bootstrap(data, np.random.default_rng(seed))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(float(data.mean()), float(low), float(high), len(data))
+
+
+def difference(one: Sequence[float], other: Sequence[float], seed: int = 0) -> Estimate:
+    """The mean of `one - other`, paired by problem, with its interval."""
+    return estimate([a - b for a, b in zip(one, other, strict=True)], seed)
+
+
+def pass_at_k(samples: int, right: int, k: int) -> float:
+    """P(at least one of k samples is right), unbiased, from `right` of `samples`.
+
+    Chen et al. 2021 (Codex), eq. 1. Needs 0 <= right <= samples and 1 <= k <= samples.
+    """
+    if not (0 <= right <= samples and 1 <= k <= samples):
+        raise ValueError(f"no pass@{k} from {right} right of {samples}")
+    return 1.0 - comb(samples - right, k) / comb(samples, k)
+
+
+def majority_share(labels: Sequence[int | None], right: int | None) -> float:
+    """Chance that the majority is the class `right`, ties broken at random.
+
+    `labels` are classes of equal answers, None for no answer; `right` is None if no sample is
+    right.
+    """
+    votes = [label for label in labels if label is not None]
+    if not votes or right is None:
+        return 0.0
+    counts = {label: votes.count(label) for label in set(votes)}
+    top = max(counts.values())
+    winners = [label for label, count in counts.items() if count == top]
+    return (right in winners) / len(winners)
+
+
+def _bootstrap(
+    data: npt.NDArray[np.float64], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Means of `_RESAMPLES` samples of problems, drawn with replacement."""
+    means = [
+        data[rng.integers(0, len(data), (_BATCH, len(data)))].mean(axis=1)
+        for _ in range(_RESAMPLES // _BATCH)
+    ]
+    return np.concatenate(means)
