@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tts.engine import Engine
+from tts.result import Result
+from tts.types import Problem
 from tts_benchmarks.report import Cell, Report, levels
 from tts_benchmarks.statistics import estimate, majority_share, pass_at_k
 from tts_nano.problems import FAMILIES, LEVELS, MIDDLE, NanoProblem, Split, generate
 from tts_strategies.best_of_n import BestOfN
-
-from tts.engine import Engine
-from tts.result import Result
-from tts.types import Problem
 
 
 @dataclass(frozen=True)

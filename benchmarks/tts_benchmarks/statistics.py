@@ -74,12 +74,51 @@ def majority_share(labels: Sequence[int | None], right: int | None) -> float:
     return (right in winners) / len(winners)
 
 
-def _bootstrap(
-    data: npt.NDArray[np.float64], rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def _bootstrap(data: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Means of `_RESAMPLES` samples of problems, drawn with replacement."""
     means = [
         data[rng.integers(0, len(data), (_BATCH, len(data)))].mean(axis=1)
         for _ in range(_RESAMPLES // _BATCH)
     ]
     return np.concatenate(means)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstErrors:
+    """How well first errors are found (ProcessBench, Zheng et al. 2024, sec. 4.1)."""
+
+    wrong: Estimate
+    """Share of wrong solutions whose first wrong step is named exactly."""
+    right: Estimate
+    """Share of right solutions in which no error is seen."""
+    f1: Estimate
+    """Harmonic mean of the two."""
+
+
+def first_errors(truth: Sequence[int], found: Sequence[int | None], seed: int = 0) -> FirstErrors:
+    """Score `found` against `truth`, both 0-based indices of the first wrong step, -1 for none.
+
+    None is no verdict, and wrong. Both kinds of solutions are resampled apart, as they were drawn.
+
+    Raises:
+        ValueError: one kind of solutions is missing.
+    """
+    hits = [(label, float(label == guess)) for label, guess in zip(truth, found, strict=True)]
+    wrong = np.asarray([hit for label, hit in hits if label >= 0])
+    right = np.asarray([hit for label, hit in hits if label < 0])
+    if not len(wrong) or not len(right):
+        raise ValueError("both wrong and right solutions are needed")
+    rng = np.random.default_rng(seed)
+    means = [_bootstrap(part, rng) for part in (wrong, right)]
+    harmonic = _harmonic(*means)
+    low, high = np.quantile(harmonic, [0.025, 0.975])
+    middle = float(_harmonic(wrong.mean(keepdims=True), right.mean(keepdims=True))[0])
+    f1 = Estimate(middle, float(low), float(high), len(hits))
+    return FirstErrors(estimate(list(wrong), seed), estimate(list(right), seed), f1)
+
+
+def _harmonic(
+    one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    total = one + other
+    return np.divide(2 * one * other, total, out=np.zeros_like(total), where=total > 0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tts_benchmarks.statistics import difference, estimate, majority_share, pass_at_k
 
 

@@ -1,0 +1,150 @@
+"""ProcessBench: find the first wrong step of a solution (Zheng et al. 2024, arXiv 2412.06559).
+
+Labels are 0-based, -1 for a right solution. A verifier sees the steps one after another and is
+stopped at the first that it calls wrong; what comes after decides nothing. F1 is the harmonic mean
+of the accuracies on wrong and on right solutions; the average over subsets is unweighted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tts.budget.meter import Meter
+from tts.errors import ConfigError
+from tts.seeds import node_seed
+from tts.types import FREE, Cost, Finish, Judgement, Problem, Step
+from tts.verifier import Case, Verifier
+from tts_benchmarks.report import Cell, Report
+from tts_benchmarks.statistics import FirstErrors, first_errors
+
+RIGHT_FROM = 0.5
+"""Least score of a step that counts as right (GenPRM, eq. 7)."""
+
+
+class Item(BaseModel):
+    """One solution, in the fields of the released files."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    problem: str
+    steps: tuple[str, ...]
+    label: int
+    subset: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a verifier made of an item."""
+
+    first_error: int | None
+    """0-based; -1: none; None: it abstained on a step that nobody called wrong before."""
+    judgements: tuple[Judgement, ...]
+    cost: Cost
+
+
+def read(path: Path) -> list[Item]:
+    """Items of a JSON array or of JSON lines; the file's name is the subset where none is given.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is not an item.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from None
+    try:
+        rows = (
+            json.loads(text)
+            if text.lstrip().startswith("[")
+            else [json.loads(line) for line in text.splitlines() if line.strip()]
+        )
+        return [Item.model_validate({"subset": path.stem, **row}) for row in rows]
+    except (ValueError, TypeError, ValidationError) as error:
+        raise ConfigError(f"{path} holds something that is no ProcessBench item: {error}") from None
+
+
+async def examine(verifier: Verifier, item: Item, seed: int) -> Finding:
+    """Judge the steps of `item` until one is called wrong."""
+    problem = Problem(item.id, item.problem)
+    steps = tuple(Step(text, finish=Finish.STEP) for text in item.steps)
+    judged: tuple[Judgement | None, ...] = ()
+    meter = Meter()
+    first_error: int | None = -1
+    for number in range(len(steps)):
+        seeds = (node_seed(seed, item.id, (0,) * (number + 1)),)
+        case = Case(problem, steps[: number + 1], judged, seeds)
+        (verdict,) = await verifier.judge(case, meter)
+        judged = (*judged, verdict)
+        if verdict is None or verdict.score is None:
+            first_error = None  # whatever follows, this step has no verdict
+        elif verdict.score < RIGHT_FROM:
+            first_error = number if first_error is not None else None
+            break
+    return Finding(first_error, tuple(each for each in judged if each is not None), meter.cost)
+
+
+async def examine_all(
+    verifier: Verifier,
+    items: Sequence[Item],
+    *,
+    seed: int = 0,
+    at_once: int = 64,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[Finding]:
+    """`examine` many items side by side; `progress` hears how many are done."""
+    findings: dict[int, Finding] = {}
+    waiting = iter(enumerate(items))
+
+    async def work() -> None:
+        for index, item in waiting:
+            findings[index] = await examine(verifier, item, seed)
+            progress(len(findings))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(at_once, len(items))):
+            group.start_soon(work)
+    return [findings[index] for index in range(len(items))]
+
+
+def scores(items: Iterable[Item], findings: Iterable[Finding]) -> dict[str, FirstErrors]:
+    """Accuracies and F1 of each subset, in the order of their first item."""
+    subsets: dict[str, tuple[list[int], list[int | None]]] = {}
+    for item, finding in zip(items, findings, strict=True):
+        truth, found = subsets.setdefault(item.subset, ([], []))
+        truth.append(item.label)
+        found.append(finding.first_error)
+    return {name: first_errors(*both) for name, both in subsets.items()}
+
+
+COLUMNS = ("verifier", "subset", "wrong solutions", "right solutions", "F1", "abstained", "tokens")
+
+
+def rows(name: str, items: Sequence[Item], findings: Sequence[Finding]) -> list[tuple[Cell, ...]]:
+    """A row a subset, and their unweighted average."""
+    found = scores(items, findings)
+    table: list[tuple[Cell, ...]] = []
+    for subset, score in found.items():
+        mine = [f for item, f in zip(items, findings, strict=True) if item.subset == subset]
+        abstained = sum(finding.first_error is None for finding in mine)
+        tokens = sum((finding.cost for finding in mine), FREE).output_tokens / len(mine)
+        table.append((name, subset, score.wrong, score.right, score.f1, abstained, round(tokens)))
+    if len(found) > 1:
+        average = sum(score.f1.mean for score in found.values()) / len(found)
+        table.append((name, "average", None, None, average, None, None))
+    return table
+
+
+def report(title: str, table: Sequence[tuple[Cell, ...]]) -> Report:
+    """The table of one or several verifiers."""
+    notes = (
+        "Wrong: the first wrong step is named exactly. Right: no error is seen. Intervals: 95 %,",
+        "bootstrap over solutions. Tokens: output tokens a solution, all votes together.",
+    )
+    return Report(title, COLUMNS, tuple(table), notes)

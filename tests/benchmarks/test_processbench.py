@@ -1,0 +1,82 @@
+"""ProcessBench: the protocol, on verifiers whose every word is known."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tts.errors import ConfigError
+from tts_benchmarks.processbench import Item, examine, examine_all, read, rows, scores
+from tts_verifiers.function import Function
+
+pytestmark = pytest.mark.anyio
+
+ITEMS = [
+    Item(id="a", problem="?", steps=("fine", "wrong", "fine"), label=1, subset="x"),
+    Item(id="b", problem="?", steps=("fine", "fine"), label=-1, subset="x"),
+    Item(id="c", problem="?", steps=("wrong",), label=0, subset="y"),
+    Item(id="d", problem="?", steps=("fine", "odd", "wrong"), label=-1, subset="y"),
+]
+
+
+class Reader:
+    """Calls `wrong` wrong, abstains on `odd`, and remembers how far it read."""
+
+    def __init__(self) -> None:
+        self.longest: dict[str, int] = {}
+
+    async def __call__(self, prompt: str, steps: Sequence[str]) -> list[float | None]:
+        key = "/".join(steps)
+        self.longest[key] = len(steps)
+        opinions = {"fine": 0.9, "wrong": 0.1, "odd": None}
+        return [opinions[step] for step in steps]
+
+
+async def test_the_first_wrong_step_is_found_and_nothing_after_it_is_read() -> None:
+    reader = Reader()
+    finding = await examine(Function(reader), ITEMS[0], seed=0)
+    assert finding.first_error == 1
+    assert max(reader.longest.values()) == 2
+
+
+async def test_a_right_solution_is_read_to_the_end() -> None:
+    finding = await examine(Function(Reader()), ITEMS[1], seed=0)
+    assert finding.first_error == -1
+    assert len(finding.judgements) == 2
+
+
+async def test_an_abstention_is_no_verdict_even_if_a_later_step_is_called_wrong() -> None:
+    assert (await examine(Function(Reader()), ITEMS[3], seed=0)).first_error is None
+
+
+async def test_scores_are_worked_out_by_subset() -> None:
+    findings = await examine_all(Function(Reader()), ITEMS)
+    found = scores(ITEMS, findings)
+    assert (found["x"].f1.mean, found["y"].f1.mean) == (1.0, 0.0)
+    table = rows("reader", ITEMS, findings)
+    assert [row[1] for row in table] == ["x", "y", "average"]
+    assert table[-1][4] == 0.5
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+async def test_the_released_format_is_read(tmp_path: Path, as_array: bool) -> None:
+    row = {
+        "id": "gsm8k-0",
+        "generator": "Qwen2-7B-Instruct",
+        "problem": "Sue lives in a fun neighborhood.",
+        "steps": ["To find out", "Next"],
+        "final_answer_correct": False,
+        "label": 1,
+    }
+    path = tmp_path / "gsm8k.json"
+    path.write_text(json.dumps([row]) if as_array else json.dumps(row) + "\n")
+    (item,) = read(path)
+    assert (item.subset, item.label, len(item.steps)) == ("gsm8k", 1, 2)
+
+
+async def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('[{"id": 3}]')
+    with pytest.raises(ConfigError, match="no ProcessBench item"):
+        read(path)
