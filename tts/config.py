@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tts.errors import ConfigError, unknown
+from tts.registry import Kind, load
 
 
 def knobs(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -39,3 +40,19 @@ def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -
             problem = error.errors()[0]["msg"].lower()
             raise ConfigError(f"{name}: {knob}={value!r}: {problem}") from None
     return factory(**values)
+
+
+def make(kind: Kind, spec: str) -> Any:
+    """The plug-in that `spec` names, with its knobs: `beam`, `beam:n=8,width=2`.
+
+    Raises:
+        ConfigError: there is none of that name, or a knob cannot be used.
+    """
+    name, _, rest = spec.partition(":")
+    given: dict[str, object] = {}
+    for part in filter(None, rest.split(",")):
+        knob, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigError(f"{part!r} in {spec!r} is not a knob; write {name}:knob=value,...")
+        given[knob.strip()] = value
+    return build(name, load(kind, name), given)

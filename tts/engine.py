@@ -13,11 +13,11 @@ import anyio
 from tts.answers import AnswerChecker
 from tts.budget.budget import UNLIMITED, Budget
 from tts.budget.ledger import Purse
-from tts.config import build
+from tts.config import make
 from tts.errors import ConfigError, TTSError, leaves, unknown
 from tts.events import Event
 from tts.policy import FunctionPolicy, LanguagePolicy, Policy, Writer
-from tts.registry import load, open_backend
+from tts.registry import open_backend
 from tts.result import Result
 from tts.run import Plan, Pool, Run
 from tts.select import SELECTORS, Selector
@@ -47,7 +47,8 @@ class Engine:
         Args:
             policy: a backend by name (`nano`, `nano:/path/to/model`), a `Policy`, or a coroutine
                 function from a prompt and a seed to a solution.
-            verifier: a verifier by name (see `tts verifiers`), a `Verifier`, or None.
+            verifier: a verifier by name, with knobs if need be (`likelihood:reduction=min`; see
+                `tts verifiers`), a `Verifier`, or None.
             select: `majority`, `weighted`, `best`, or a function; None: `weighted` with a
                 verifier, `majority` without.
             seed: of all searches that are not given their own.
@@ -121,7 +122,7 @@ class Engine:
 
         Args:
             problem: the question, or a `Problem` with an id of its own.
-            strategy: by name with default knobs, or a value.
+            strategy: by name, with knobs if need be (`beam:n=8,width=2`), or a value.
             budget: hard limits.
             seed: decides every sample together with the problem's id; the engine's own if None.
             on_event: called with each event as it happens; must return quickly.
@@ -131,9 +132,7 @@ class Engine:
         if not asked.prompt.strip():
             raise ConfigError("the problem is empty")
         plan = Plan(
-            strategy=build(strategy, load("strategies", strategy), {})
-            if isinstance(strategy, str)
-            else strategy,
+            strategy=make("strategies", strategy) if isinstance(strategy, str) else strategy,
             budget=budget,
             seed=self._seed if seed is None else seed,
             selector=self._select,
@@ -232,8 +231,7 @@ def _policy(policy: str | Policy | Writer) -> Policy:
 
 def _verifier(verifier: str | Verifier | None) -> Verifier | None:
     if isinstance(verifier, str):
-        built: Verifier = build(verifier, load("verifiers", verifier), {})
-        return built
+        return cast("Verifier", make("verifiers", verifier))
     return verifier
 
 

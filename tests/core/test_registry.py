@@ -2,7 +2,7 @@
 
 import pytest
 
-from tts.config import build
+from tts.config import build, make
 from tts.errors import ConfigError
 from tts.registry import load, names, open_backend
 from tts_strategies.beam import Beam
@@ -39,3 +39,14 @@ def test_knobs_are_parsed_by_their_annotations() -> None:
 def test_knobs_that_cannot_be_used_are_named(knobs: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build("beam", Beam, knobs)
+
+
+def test_a_spec_names_a_plug_in_and_its_knobs() -> None:
+    assert make("strategies", "beam") == Beam()
+    assert make("strategies", "beam:n=8, width=2") == Beam(n=8, width=2)
+
+
+@pytest.mark.parametrize("spec", ["beam:8", "beam:n=x", "beam:depth=3", "beem:n=8"])
+def test_a_spec_that_cannot_be_read_is_refused(spec: str) -> None:
+    with pytest.raises(ConfigError, match=r"not a knob|n='x'|unknown"):
+        make("strategies", spec)
