@@ -39,6 +39,13 @@ def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -
         except ValidationError as error:
             problem = error.errors()[0]["msg"].lower()
             raise ConfigError(f"{name}: {knob}={value!r}: {problem}") from None
+    missing = [
+        knob
+        for knob, parameter in known.items()
+        if knob not in values and parameter.default is parameter.empty
+    ]
+    if missing:
+        raise ConfigError(f"{name} has to be told {', '.join(missing)}: {name}:{missing[0]}=...")
     return factory(**values)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from types import TracebackType
+from contextlib import AsyncExitStack
 from typing import Any, Self, cast
 
 import anyio
@@ -23,7 +23,7 @@ from tts.run import Plan, Pool, Run
 from tts.select import SELECTORS, Selector
 from tts.strategy import Strategy
 from tts.types import Problem
-from tts.verifier import Verifier
+from tts.verifier import Verifier, opened
 
 Listener = Callable[[Event], None]
 
@@ -61,22 +61,20 @@ class Engine:
         self._verifier = _verifier(verifier)
         self._seed = seed
         self._checker = AnswerChecker()
+        self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._checker.__aenter__()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._policy.aclose)
+            await stack.enter_async_context(self._checker)
+            if self._verifier is not None:
+                await stack.enter_async_context(opened(self._verifier))
+            self._resources = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exception: Any) -> None:
         with anyio.CancelScope(shield=True):
-            await self._policy.aclose()
-            if self._verifier is not None:
-                await self._verifier.aclose()
-            await self._checker.__aexit__(kind, error, trace)
+            await self._resources.__aexit__(*exception)
 
     @property
     def policy(self) -> Policy:

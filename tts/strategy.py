@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar, Protocol
 
@@ -77,3 +78,14 @@ def at_least(least: int, **knobs: int) -> None:
     for name, value in knobs.items():
         if value < least:
             raise ConfigError(f"{name}={value} must be at least {least}")
+
+
+def positive(**knobs: float) -> None:
+    """Check knobs of a strategy.
+
+    Raises:
+        ConfigError: a knob is not a finite number above 0.
+    """
+    for name, value in knobs.items():
+        if not 0 < value < math.inf:
+            raise ConfigError(f"{name}={value} must be above 0")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -83,3 +84,16 @@ class Verifier(Protocol):
     async def aclose(self) -> None:
         """Release engines and processes. Idempotent."""
         ...
+
+
+@asynccontextmanager
+async def opened(verifier: Verifier) -> AsyncIterator[Verifier]:
+    """`verifier` ready for use, and closed at the end.
+
+    One that has to start something first (a pool of processes, say) is an async context manager.
+    """
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(verifier.aclose)
+        if isinstance(verifier, AbstractAsyncContextManager):
+            await stack.enter_async_context(verifier)
+        yield verifier

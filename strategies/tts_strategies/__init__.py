@@ -3,5 +3,8 @@
 from tts_strategies.beam import Beam as Beam
 from tts_strategies.best_of_n import BestOfN as BestOfN
 from tts_strategies.dvts import DVTS as DVTS
+from tts_strategies.mcts import MCTS as MCTS
+from tts_strategies.particles import Particles as Particles
+from tts_strategies.rebase import Rebase as Rebase
 
-__all__ = ["DVTS", "Beam", "BestOfN"]
+__all__ = ["DVTS", "MCTS", "Beam", "BestOfN", "Particles", "Rebase"]

@@ -7,6 +7,9 @@ from tts.testing import StrategyContract
 from tts_strategies.beam import Beam
 from tts_strategies.best_of_n import BestOfN
 from tts_strategies.dvts import DVTS
+from tts_strategies.mcts import MCTS, Rule
+from tts_strategies.particles import Particles
+from tts_strategies.rebase import Rebase
 
 
 class TestBestOfN(StrategyContract):
@@ -25,3 +28,31 @@ class TestDVTS(StrategyContract):
     @pytest.fixture
     def strategy(self) -> Strategy:
         return DVTS(n=8, width=4)
+
+
+class TestRebase(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return Rebase(n=6)
+
+
+class TestParticles(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return Particles(n=5)
+
+
+class TestMCTS(StrategyContract):
+    order_free = False  # walks decide by what others have found so far
+
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return MCTS(simulations=30, width=3, workers=4)
+
+
+class TestUCT(StrategyContract):
+    order_free = False
+
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return MCTS(simulations=30, width=2, workers=3, rule=Rule.UCT)

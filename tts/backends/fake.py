@@ -29,6 +29,8 @@ Script = Callable[[str, int], str]
 
 EOS_ID = 0
 _EOS = chr(EOS_ID)
+_READY = "-> "
+"""Ends a conversation: what follows is the answer."""
 
 
 def ramble(text: str, seed: int) -> str:
@@ -49,7 +51,7 @@ class Characters:
         return "".join(map(chr, token_ids)).replace(_EOS, "")
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> tuple[int, ...]:
-        return self.encode("".join(f"{m['role']}: {m['content']}\n" for m in messages) + "-> ")
+        return self.encode("".join(f"{m['role']}: {m['content']}\n" for m in messages) + _READY)
 
 
 class FakeBackend:
@@ -122,7 +124,8 @@ class FakeBackend:
 
     def _sample(self, request: Request, seed: int, room: int) -> Sample:
         prompt = self.tokenizer.decode(request.prompt)
-        text = self._script(prompt[prompt.rfind("-> ") + 3 :], seed) + _EOS
+        begun = prompt.rpartition(_READY)[2]  # all of it, if it is no conversation
+        text = self._script(begun, seed) + _EOS
         ending = Ending.EOS
         for stop in (*request.stop, *map(chr, request.stop_ids)):
             before, found, _ = text.partition(stop)

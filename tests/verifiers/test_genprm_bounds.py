@@ -1,0 +1,110 @@
+"""The bound holds for whatever model, conversation and knobs."""
+
+import math
+import random
+
+import anyio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts.budget.meter import Meter
+from tts.sandbox.outcome import Outcome, Status
+from tts.types import FREE, Cost, Problem, Step
+from tts.verifier import Case
+from tts_verifiers.genprm import PROFILES, Effort, GenPRM, Mode, Outvoted, Voting
+
+PARTS = (
+    "</analyze>\n",
+    "```python\nx = 1\n```\n",
+    "y = 2\n```\n",
+    "</verify>\n",
+    "<output>\n",
+    "<output>\n**Judgement**: $\\boxed{Yes}$\n</output>\n",
+    "words and words ",
+    "more " * 40,
+    "<|im_end|>",
+    "",
+)
+
+
+def at_random(text: str, seed: int) -> str:
+    chance = random.Random(f"{len(text)} {seed}")
+    return "".join(chance.choices(PARTS, k=chance.randint(0, 12)))
+
+
+def opinions(text: str) -> tuple[float, float]:
+    chance = random.Random(text)
+    return (-9.0, -9.0) if chance.random() < 0.1 else (math.log(chance.random() + 1e-9), -1.0)
+
+
+def within(cost: Cost, bound: Cost) -> bool:
+    return (
+        cost.prompt_tokens <= bound.prompt_tokens
+        and cost.output_tokens <= bound.output_tokens
+        and cost.samples <= bound.samples
+        and cost.calls <= bound.calls
+        and cost.code_seconds <= bound.code_seconds
+    )
+
+
+efforts = st.builds(
+    Effort,
+    mode=st.sampled_from(Mode),
+    votes=st.integers(1, 3),
+    voting=st.sampled_from(Voting),
+    outvoted=st.sampled_from(Outvoted),
+    tokens=st.integers(16, 700),
+    rounds=st.integers(1, 3),
+    step_tokens=st.integers(64, 300),
+    output_characters=st.integers(1, 400),
+    tau=st.sampled_from([0.0, 0.1, 0.5]),
+    stop_at_wrong=st.booleans(),
+)
+steps = st.lists(
+    st.sampled_from(["6\n\n", "", "9" * 250, "\n\n", "x" * 50_000, "<|im_end|>Yes No"]), max_size=4
+)
+
+
+@given(
+    efforts,
+    st.sampled_from(sorted(PROFILES)),
+    steps,
+    steps,
+    st.sampled_from([500, 1500, 100_000]),
+    st.integers(0, 2**32),
+)
+def test_judging_never_costs_more_than_its_bound(
+    kit, effort: Effort, profile: str, before: list[str], after: list[str], context: int, seed: int
+) -> None:
+    anyio.run(judge, kit, effort, profile, before, after, context, seed)
+
+
+async def judge(kit, effort, profile, before, after, context, seed) -> None:
+    problem = Problem("p", "What is 7?")
+    backend = kit.Backend(at_random, opinions, context)
+    runner = kit.Runner(
+        lambda code: Outcome(Status.OK, "1\n" * random.Random(seed).randint(0, 300), cpu_seconds=1)
+    )
+    verifier = GenPRM(backend, PROFILES[profile], effort, runner=runner)
+    judged: tuple = ()
+    texts: list[str] = []
+    for text in before:  # step by step, as in a search: the bound is asked before the step is there
+        case = Case(problem, tuple(map(Step, texts)), judged)
+        bound = verifier.bound(case, 64)
+        texts.append(text)
+        meter = Meter()
+        longer = Case(problem, tuple(map(Step, texts)), judged, (seed + len(texts),))
+        verdicts = await verifier.judge(longer, meter)
+        assert within(meter.cost, bound)
+        judged += tuple(verdicts)
+    seeds = tuple(seed + 100 + index for index in range(len(after)))
+    whole = Case(problem, tuple(map(Step, texts + after)), judged, seeds)
+    meter = Meter()
+    verdicts = await verifier.judge(whole, meter)
+    assert within(meter.cost, verifier.bound(whole, 0))
+    told = sum((verdict.cost for verdict in verdicts if verdict is not None), FREE)
+    assert told == meter.cost
+    for verdict in verdicts:
+        assert verdict is None or verdict.score is not None or verdict.reason
+    for request in backend.requests:
+        assert len(request.prompt) < context

@@ -1,0 +1,84 @@
+"""Bounds: the most that judging can cost. Never exceeded, whatever the model writes.
+
+Prompts are counted in full at every call, as if no prefix were cached, and turns at their longest.
+The text of a step that is not written yet is counted at the longest that is judged at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tts.verifier import Cost
+from tts_verifiers.genprm.effort import Effort, Mode
+from tts_verifiers.genprm.notation import Notation
+from tts_verifiers.genprm.profiles import ANALYZE, BRACE, OUTPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """The most tokens of what a conversation consists of."""
+
+    opening: int
+    """The forced beginning of a reasoned turn."""
+    to_verdict: int
+    """A turn up to where Yes or No is due."""
+    turn: int
+    """A whole turn, with the markup that ends it."""
+    direct: int
+    """A turn without reasons up to the same place."""
+    bare: int
+    """A whole turn without reasons, with the markup that ends it."""
+    context: int
+
+    @classmethod
+    def of(cls, notation: Notation, effort: Effort, number: int, context: int) -> Lengths:
+        """For paragraph `number`."""
+        opening = len(notation.fixed(ANALYZE.format(number=number)))
+        # Sampling stops at `tokens`, the opening included, and is always allowed one token more
+        # than nothing: an opening that is longer is the longest turn.
+        to_verdict = max(effort.tokens, opening) + notation.forced_tokens
+        end = len(notation.fixed(notation.profile.markup.assistant_close))
+        bare = max(len(notation.bare(right)) for right in (True, False)) + end
+        return cls(
+            opening=opening,
+            to_verdict=to_verdict,
+            turn=max(to_verdict + notation.closing_tokens + end, bare),
+            direct=len(notation.fixed(OUTPUT)) + len(notation.fixed(BRACE)),
+            bare=bare,
+            context=context,
+        )
+
+
+def step_bound(
+    effort: Effort, lengths: Lengths, asked: int, asked_directly: int, code_seconds: float
+) -> Cost:
+    """The most that judging one step costs.
+
+    Args:
+        effort: the knobs.
+        lengths: of this paragraph's turn.
+        asked: prompt tokens before the assistant's turn, in the longest of the conversations.
+        asked_directly: the same in the conversation without reasoning.
+        code_seconds: the most that one run takes.
+    """
+    total = Cost()
+    if effort.mode in {Mode.DIRECT, Mode.ADAPTIVE}:
+        total += _calls(1, 1, min(asked_directly + lengths.direct, lengths.context))
+    if effort.mode is Mode.DIRECT:
+        return total
+    votes, room = effort.votes, max(effort.tokens - lengths.opening, 0)
+    # Chains may share a conversation or not; in the worst case each asks by itself.
+    opened = min(asked + lengths.opening, lengths.context)
+    longest = min(asked + lengths.to_verdict, lengths.context)
+    total += Cost(effort.chains * opened, 0, votes * room, votes, effort.chains)
+    if effort.mode is not Mode.COT:
+        rounds = votes * effort.rounds
+        requests = 2 * rounds if effort.mode is Mode.UNEXECUTED else rounds
+        total += Cost(prompt_tokens=requests * longest, samples=requests, calls=requests)
+        total += Cost(code_seconds=rounds * code_seconds if effort.runs_code else 0.0)
+    verdicts = 2 * votes if effort.mode is Mode.ADAPTIVE else votes
+    return total + _calls(verdicts, 1, longest)
+
+
+def _calls(n: int, output_tokens: int, prompt_tokens: int) -> Cost:
+    return Cost(n * prompt_tokens, 0, n * output_tokens, n, n)

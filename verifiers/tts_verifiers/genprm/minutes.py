@@ -1,0 +1,72 @@
+"""Minutes: what a conversation has on record of the steps before the one that is judged now.
+
+Each earlier step is a user turn, and the critique that was chosen for it is the assistant's. A step
+of which no critique is left (judged by another verifier, or abstained) is shown with the verdict
+alone: what its score says, and Yes if there is no score, since the path went on from it. An empty
+step (after a trailing delimiter) is not shown and takes no paragraph number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tts.verifier import Case, Judgement, Step
+from tts_verifiers.genprm.ballot import Outvoted, heir, is_right
+from tts_verifiers.genprm.notation import Ids, Notation
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """One chain's conversation so far."""
+
+    ids: Ids
+    """Up to and including the last assistant's turn."""
+    critiques: tuple[str, ...] = ()
+    """What the assistant said, for the code in it."""
+
+
+class Minutes:
+    """The conversations about one path: one for each chain, one without reasoning."""
+
+    def __init__(self, notation: Notation, case: Case, chains: int, outvoted: Outvoted) -> None:
+        """The steps judged before are put on record."""
+        profile = notation.profile
+        self._notation = notation
+        self._problem = case.problem.prompt
+        self._outvoted = outvoted
+        self.threads = [Thread(notation.begin(profile.system))] * chains
+        self.direct = notation.begin(profile.system_direct)
+        self.number = 1
+        """Of the next paragraph."""
+        for step, judgement in zip(case.steps, case.judged, strict=False):
+            self.record(step, judgement)
+
+    def content(self, step: Step) -> str:
+        """The user's words about the next paragraph."""
+        return self._notation.content(self._problem, step.text.strip(), self.number)
+
+    def fits(self, step: Step) -> bool:
+        """Whether the next paragraph is short enough to be read whole."""
+        return self._notation.fits(self._problem, step.text.strip(), self.number)
+
+    def limit(self) -> int:
+        """The most tokens of the next paragraph's user turn."""
+        return self._notation.limit(self._problem, self.number)
+
+    def record(self, step: Step, judgement: Judgement | None) -> None:
+        """Put a step and what was said of it on record."""
+        text = step.text.strip()
+        if not text:
+            return
+        shown = self._notation.shortened(self._problem, text, self.number)
+        content = self._notation.content(self._problem, shown, self.number)
+        score = None if judgement is None else judgement.score
+        bare = self._notation.bare(score is None or is_right(score))
+        self.direct += self._notation.past(content, bare.opening + bare.ids)
+        for chain, thread in enumerate(self.threads):
+            vote = heir(judgement, chain, self._outvoted)
+            reply = bare.opening + bare.ids if vote is None else vote.token_ids
+            critiques = thread.critiques if vote is None else (*thread.critiques, vote.critique)
+            ids = thread.ids + self._notation.past(content, reply)
+            self.threads[chain] = Thread(ids, critiques)
+        self.number += 1

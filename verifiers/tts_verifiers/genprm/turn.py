@@ -1,0 +1,224 @@
+r"""Turn: one vote on one step, written in rounds of analysis, code and its output, to a verdict.
+
+GenPRM, sec. 3.3 and the code release's `_single_inference`: analyse up to `</analyze>`; then, at
+most three times, write until a fence closes a block of code, run the last block, and write its
+output behind it; the verdict ends the turn. Where the rounds or the tokens are used up the code is
+discarded and a verdict is forced after the analysis. Where this differs:
+
+- As soon as the output section is opened its fixed words are put down, and one call for one token
+  asks for the probabilities of Yes and No there, so that no other call has to report any and no
+  verdict has to be found in free text. The likelier one then stands in the turn.
+- A turn cut by its limit does not run its old code again, nor does a last round whose output nobody
+  would read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tts.backends.base import Backend, Ending, Request, Sample, Sampling
+from tts.errors import ConfigError, Overlong
+from tts.sandbox.outcome import Status
+from tts.verifier import Cost, Meter, Vote, vote_seed
+from tts_verifiers.genprm.ballot import Opinion, abstention, is_right
+from tts_verifiers.genprm.code import CodeRunner, executed_blocks, last_block, told
+from tts_verifiers.genprm.effort import Effort, Mode
+from tts_verifiers.genprm.notation import Draft, Ids, Notation
+from tts_verifiers.genprm.profiles import (
+    ANALYZED,
+    BRACE,
+    FENCE,
+    NO,
+    OUTPUT,
+    OUTPUT_TAG,
+    UNEXECUTED,
+    VERIFY,
+    YES,
+)
+from tts_verifiers.genprm.score import verdict
+
+TOO_LONG: Final = "the conversation does not fit the model's context window"
+NO_ROOM: Final = "no room for a critique in the model's context window, or in `tokens`"
+_GREEDY: Final = Sampling(temperature=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A step put to the critic, with all that was said before."""
+
+    prompt: Ids
+    """The conversation, up to and including the opening of the turn to be written."""
+    earlier: tuple[str, ...] = ()
+    """The critiques of earlier steps: their code has been run."""
+    depth: int = 0
+    """Steps before this one: the deepest are served first."""
+
+
+class Critic:
+    """Writes turns."""
+
+    def __init__(
+        self, backend: Backend, notation: Notation, effort: Effort, runner: CodeRunner | None
+    ) -> None:
+        """
+        Raises:
+            ConfigError: the model cannot tell Yes from No by one token.
+        """
+        self._backend = backend
+        self._notation = notation
+        self._effort = effort
+        self._runner = runner
+        yes, no = (notation.fixed(word)[:1] for word in (YES, NO))
+        if yes == no:
+            raise ConfigError(f"Yes and No begin with the same token in {backend.model.name}")
+        self._verdict_ids = yes + no
+
+    async def direct(self, question: Question, meter: Meter) -> Opinion:
+        """A verdict without reasons, after `OUTPUT`. All votes would agree: nothing is sampled."""
+        asked = self._notation.force(self._notation.start(OUTPUT), BRACE)
+        return await self._decide(question, asked, meter)
+
+    async def analyses(
+        self, question: Question, opening: Draft, seeds: Sequence[int], meter: Meter
+    ) -> list[Draft] | None:
+        """Analyses of a step, one for each seed, in one request; None if there is no room."""
+        samples = await self._sample(question, opening, (ANALYZED, OUTPUT_TAG), seeds, meter)
+        return None if samples is None else [self._analysis(opening, each) for each in samples]
+
+    async def vote(self, question: Question, analysis: Draft, seed: int, meter: Meter) -> Opinion:
+        """Go on from an analysis to a verdict."""
+        mode = self._effort.mode
+        if analysis.text.endswith(OUTPUT_TAG):  # it went for its verdict at once
+            mode = Mode.COT
+        first = None
+        if mode in {Mode.COT, Mode.ADAPTIVE}:
+            first = await self._verdict(question, analysis, meter)
+            if mode is Mode.COT or self._effort.sure(first.vote.score):
+                return first
+        draft = await self._verify(question, analysis, seed, meter)
+        if draft is None:  # all that is left is the analysis
+            return first or await self._verdict(question, analysis, meter)
+        second = await self._verdict(question, draft, meter)
+        return second if first is None or second.vote.score is not None else first
+
+    def _analysis(self, opening: Draft, sample: Sample) -> Draft:
+        draft = self._written(opening, sample)
+        if ANALYZED in sample.text or draft.text.endswith(OUTPUT_TAG):
+            return draft
+        closed = draft.text.endswith(ANALYZED.rstrip())
+        return self._notation.force(draft, "\n" if closed else ANALYZED)
+
+    async def _verify(
+        self, question: Question, analysis: Draft, seed: int, meter: Meter
+    ) -> Draft | None:
+        """The turn up to its output section; None if it does not get there."""
+        draft = self._notation.force(analysis, VERIFY)
+        since = len(analysis.text)  # what was written after the last code that was run
+        for round in range(1, self._effort.rounds + 1):
+            stop = (FENCE, OUTPUT_TAG)
+            round_seed = vote_seed(seed, round)
+            samples = await self._sample(question, draft, stop, (round_seed,), meter)
+            if samples is None:
+                return None
+            draft = self._written(draft, samples[0])
+            if draft.text.endswith(OUTPUT_TAG):
+                return draft
+            block = last_block(draft.text[since:])
+            lost = samples[0].ending is not Ending.STOP and block is None
+            if round == self._effort.rounds or samples[0].ending is Ending.LENGTH or lost:
+                return None
+            if not draft.text.endswith("\n"):
+                draft = self._notation.force(draft, "\n")
+            replied = await self._reply(question, draft, block, round_seed, meter)
+            if replied is None:
+                return None
+            draft = replied
+            since = len(draft.text)
+        return None
+
+    async def _reply(
+        self,
+        question: Question,
+        draft: Draft,
+        block: str | None,
+        seed: int,
+        meter: Meter,
+    ) -> Draft | None:
+        """The turn with the output of its last code, run or imagined; None if that fails."""
+        if self._runner is None or not self._effort.runs_code:
+            draft = self._notation.force(draft, UNEXECUTED)
+            samples = await self._sample(question, draft, (FENCE,), (vote_seed(seed, 0),), meter)
+            if samples is None or samples[0].ending is not Ending.STOP:
+                return None
+            return self._written(draft, samples[0])
+        outcome = None
+        if block is not None:
+            critiques = (*question.earlier, draft.text)
+            before = [each for critique in critiques for each in executed_blocks(critique)]
+            with meter.call(Cost(code_seconds=self._runner.limit_seconds)) as reading:
+                outcome = await self._runner.run(block, before)
+                reading.cost = Cost(code_seconds=0.0 if outcome.cached else outcome.cpu_seconds)
+            if outcome.status is Status.CRASHED:  # that says nothing about the code
+                return None
+        return self._notation.quote(draft, told(outcome, self._effort.output_characters))
+
+    async def _verdict(self, question: Question, draft: Draft, meter: Meter) -> Opinion:
+        return await self._decide(question, self._notation.to_verdict(draft), meter)
+
+    async def _decide(self, question: Question, asked: Draft, meter: Meter) -> Opinion:
+        """Ask for Yes or No, which is due now, and end the turn with the likelier one."""
+        ids = question.prompt + asked.ids
+        if len(ids) >= self._backend.model.context_tokens:
+            return abstention(asked.text, TOO_LONG)
+        request = Request(
+            ids, 1, sampling=_GREEDY, logprob_ids=self._verdict_ids, priority=question.depth
+        )
+        try:
+            generation = await self._backend.generate(request, meter)
+        except Overlong:
+            return abstention(asked.text, TOO_LONG)
+        logprobs = generation.samples[0].first_logprobs
+        if len(logprobs) != 2:
+            return abstention(asked.text, "the engine gave no probability for Yes and No")
+        found = verdict(*logprobs)
+        if found.score is None:
+            return abstention(asked.text, found.reason)
+        turn = self._notation.closed(asked, is_right(found.score))
+        return Opinion(Vote(found.score, turn.text, turn.opening + turn.ids))
+
+    async def _sample(
+        self,
+        question: Question,
+        draft: Draft,
+        stop: tuple[str, ...],
+        seeds: Sequence[int],
+        meter: Meter,
+    ) -> tuple[Sample, ...] | None:
+        """Sample on, with room left to force a verdict; None if there is none left."""
+        prompt = question.prompt + draft.ids
+        forced = self._notation.forced_tokens + 1
+        context = self._backend.model.context_tokens - len(prompt) - forced
+        room = min(self._effort.tokens - len(draft), context)
+        if room < 1:
+            return None
+        request = Request(
+            prompt,
+            room,
+            tuple(seeds),
+            sampling=self._effort.sampling,
+            stop=stop,
+            priority=question.depth,
+        )
+        try:
+            return (await self._backend.generate(request, meter)).samples
+        except Overlong:
+            return None
+
+    def _written(self, draft: Draft, sample: Sample) -> Draft:
+        """`draft` with what was sampled at its end, less the token that ended the answer."""
+        ids = sample.token_ids
+        if sample.ending is Ending.EOS and ids and ids[-1] in self._backend.model.eos_ids:
+            ids = ids[:-1]
+        return draft.then(ids, sample.text)

@@ -1,0 +1,200 @@
+"""GenPRM: a generative process reward model (Zhao et al. 2025) as a verifier.
+
+Each step is put to a language model as a turn of a conversation. It analyses the step, writes code
+to check it, reads what the code prints, and says Yes or No; the score is P(Yes) against P(No) at
+that word. The conversation about a path grows by one exchange a step, so that judging a step costs
+the engine that step and no more. Votes run side by side and share one request while their
+conversations are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Self
+
+import anyio
+
+from tts.backends.base import Backend
+from tts.errors import ConfigError, TTSError, leaves
+from tts.verifier import (
+    Case,
+    Cost,
+    Judgement,
+    Meter,
+    ModelInfo,
+    Reduction,
+    Step,
+    vote_seed,
+)
+from tts_verifiers.genprm.ballot import Opinion, abstention, is_right, tally
+from tts_verifiers.genprm.bounds import Lengths, step_bound
+from tts_verifiers.genprm.code import CodeRunner
+from tts_verifiers.genprm.effort import Effort, Mode
+from tts_verifiers.genprm.minutes import Minutes, Thread
+from tts_verifiers.genprm.notation import Draft, Notation
+from tts_verifiers.genprm.profiles import ANALYZE, OUTPUT, Profile
+from tts_verifiers.genprm.turn import NO_ROOM, Critic, Question
+
+DEFAULT: Final = Effort()
+
+
+class GenPRM:
+    """Implements `tts.verifier.Verifier`. Owns its engine and its code runner."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        profile: Profile,
+        effort: Effort = DEFAULT,
+        *,
+        runner: CodeRunner | None = None,
+        reduction: Reduction = Reduction.MIN,
+    ) -> None:
+        """
+        Args:
+            backend: serves the model.
+            profile: how that model is spoken to.
+            effort: how much it thinks.
+            runner: runs its code; needed by the modes that execute any.
+            reduction: of verdicts on steps to one on the prefix (app. A.1).
+
+        Raises:
+            ConfigError: code is to be executed and there is no runner.
+        """
+        if effort.runs_code and runner is None:
+            raise ConfigError(f"mode={effort.mode.value} executes code: give it a code runner")
+        self._backend = backend
+        self._effort = effort
+        self._runner = runner
+        self._reduction = reduction
+        self._notation = Notation(backend.tokenizer, profile, effort.step_tokens)
+        self._critic = Critic(backend, self._notation, effort, runner)
+
+    @property
+    def model(self) -> ModelInfo | None:
+        return self._backend.model
+
+    @property
+    def reduction(self) -> Reduction:
+        return self._reduction
+
+    def bound(self, case: Case, more_tokens: int) -> Cost:
+        minutes = self._minutes(case)
+        asked = max(len(thread.ids) for thread in minutes.threads)
+        asked_directly, number = len(minutes.direct), minutes.number
+        problem = case.problem.prompt
+        new = [step.text.strip() for step in case.steps[len(case.judged) :]]
+        turns = [
+            self._notation.turn_tokens(
+                problem, self._notation.shortened(problem, text, index), index
+            )
+            for index, text in enumerate(filter(None, new), number)
+        ]
+        if more_tokens:
+            turns.append(self._notation.limit(problem, number + len(turns)))
+        total = Cost()
+        seconds = self._runner.limit_seconds if self._runner is not None else 0.0
+        for index, tokens in enumerate(turns, number):
+            lengths = Lengths.of(
+                self._notation, self._effort, index, self._backend.model.context_tokens
+            )
+            asked += tokens
+            asked_directly += tokens
+            total += step_bound(self._effort, lengths, asked, asked_directly, seconds)
+            asked += lengths.turn
+            asked_directly += lengths.bare
+        return total
+
+    async def judge(self, case: Case, meter: Meter) -> Sequence[Judgement | None]:
+        minutes = self._minutes(case)
+        wrong = any(_is_wrong(judgement) for judgement in case.judged)
+        verdicts: list[Judgement | None] = []
+        for step, seed in zip(case.steps[len(case.judged) :], case.seeds, strict=True):
+            judgement = None
+            if step.text.strip() and not (wrong and self._effort.stop_at_wrong):
+                judgement = await self._judge(minutes, step, seed, meter)
+            verdicts.append(judgement)
+            wrong = wrong or _is_wrong(judgement)
+            minutes.record(step, judgement)
+        return verdicts
+
+    async def __aenter__(self) -> Self:
+        """Start what runs its code; left by `aclose`, in the same task. Needed for that alone."""
+        if isinstance(self._runner, AbstractAsyncContextManager):
+            await self._runner.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._backend.aclose()
+        if self._runner is not None:
+            await self._runner.aclose()
+
+    def _minutes(self, case: Case) -> Minutes:
+        return Minutes(self._notation, case, self._effort.chains, self._effort.outvoted)
+
+    async def _judge(self, minutes: Minutes, step: Step, seed: int, meter: Meter) -> Judgement:
+        if not minutes.fits(step):
+            reason = f"the step is longer than {self._effort.step_tokens} tokens"
+            return Judgement(None, reason=reason)
+        own = Meter()
+        try:
+            return tally(await self._opinions(minutes, step, seed, own), own.cost)
+        finally:
+            meter.cost += own.cost
+
+    async def _opinions(
+        self, minutes: Minutes, step: Step, seed: int, meter: Meter
+    ) -> list[Opinion]:
+        content = minutes.content(step)
+        depth = minutes.number - 1
+        if self._effort.mode in {Mode.DIRECT, Mode.ADAPTIVE}:
+            prompt = minutes.direct + self._notation.ask(content, OUTPUT)
+            opinion = await self._critic.direct(Question(prompt, depth=depth), meter)
+            if self._effort.mode is Mode.DIRECT or self._effort.sure(opinion.vote.score):
+                return [opinion]
+        opening = ANALYZE.format(number=minutes.number)
+        asked = self._notation.ask(content, opening)
+        opinions: dict[int, Opinion] = {}
+
+        async def conclude(question: Question, vote: int, analysis: Draft) -> None:
+            opinions[vote] = await self._critic.vote(
+                question, analysis, vote_seed(seed, vote), meter
+            )
+
+        async def begin(thread: Thread, votes: list[int]) -> None:
+            question = Question(thread.ids + asked, thread.critiques, depth)
+            analyses = await self._critic.analyses(
+                question,
+                self._notation.start(opening),
+                [vote_seed(seed, vote) for vote in votes],
+                meter,
+            )
+            if analyses is None:
+                opinions.update((vote, abstention("", NO_ROOM)) for vote in votes)
+                return
+            for vote, analysis in zip(votes, analyses, strict=True):
+                group.start_soon(conclude, question, vote, analysis)
+
+        try:
+            async with anyio.create_task_group() as group:
+                for thread, votes in self._by_thread(minutes).items():
+                    group.start_soon(begin, thread, votes)
+        except* TTSError as errors:
+            raise leaves(errors)[0] from None
+        return [opinions[vote] for vote in range(self._effort.votes)]
+
+    def _by_thread(self, minutes: Minutes) -> dict[Thread, list[int]]:
+        """The votes that have the same conversation behind them: they share a request."""
+        shared: dict[Thread, list[int]] = {}
+        for vote in range(self._effort.votes):
+            thread = minutes.threads[vote % len(minutes.threads)]
+            shared.setdefault(thread, []).append(vote)
+        return shared
+
+
+def _is_wrong(judgement: Judgement | None) -> bool:
+    return judgement is not None and judgement.score is not None and not is_right(judgement.score)
