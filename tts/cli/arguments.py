@@ -1,0 +1,79 @@
+"""Arguments: the options that several commands share, and how the shell completes them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def complete_policy(incomplete: str) -> list[str]:
+    """Backends by name."""
+    return _starting("backends", incomplete)
+
+
+def complete_verifier(incomplete: str) -> list[str]:
+    """Verifiers by name."""
+    return _starting("verifiers", incomplete)
+
+
+def complete_strategy(incomplete: str) -> list[str]:
+    """Strategies by name."""
+    return _starting("strategies", incomplete)
+
+
+def complete_selector(incomplete: str) -> list[str]:
+    """Selectors by name."""
+    from tts.select import SELECTORS
+
+    return [name for name in sorted(SELECTORS) if name.startswith(incomplete)]
+
+
+def complete_example(incomplete: str) -> list[str]:
+    """Families of example problems, each with its levels."""
+    from tts.cli.problem import example_names
+
+    return [name for name in example_names() if name.startswith(incomplete)]
+
+
+def complete_family(incomplete: str) -> list[str]:
+    """Families of example problems."""
+    return [name for name in complete_example(incomplete) if "-" not in name]
+
+
+def _starting(kind: str, incomplete: str) -> list[str]:
+    from importlib.metadata import entry_points
+
+    names = sorted(point.name for point in entry_points(group=f"tts.{kind}"))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Policy = Annotated[
+    str,
+    typer.Option(
+        help="The model that writes solutions: BACKEND or BACKEND:LOCATION (see 'tts backends').",
+        metavar="NAME",
+        autocompletion=complete_policy,
+    ),
+]
+Verifier = Annotated[
+    str | None,
+    typer.Option(
+        help="What judges the steps: NAME or NAME:KNOB=VALUE,... (see 'tts verifiers').",
+        metavar="NAME",
+        autocompletion=complete_verifier,
+    ),
+]
+Strategy = Annotated[
+    str,
+    typer.Option(
+        help="How to search: NAME or NAME:KNOB=VALUE,... (see 'tts strategies').",
+        metavar="NAME",
+        autocompletion=complete_strategy,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(help="Decides every sample: the same seed, the same search.", min=0, metavar="N"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

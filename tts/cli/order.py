@@ -1,0 +1,138 @@
+"""An order: everything typed about a search but the problem, made into the engine's values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tts.errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    from tts.budget.budget import Budget
+    from tts.strategy import Strategy
+    from tts.verifier import Verifier
+
+_VERIFIER = "verifier."
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """As typed; each method parses its part and raises `ConfigError` for what cannot be used."""
+
+    policy: str = "nano"
+    verifier: str | None = None
+    strategy: str = "best_of_n"
+    knobs: tuple[str, ...] = ()
+    n: int | None = None
+    budget: str | None = None
+    deadline: str | None = None
+    flops: str | None = None
+    samples: str | None = None
+    select: str | None = None
+    seed: int = 0
+
+    def make_strategy(self) -> Strategy:
+        from tts.config import build
+        from tts.registry import load
+
+        name, own = _split(self.strategy)
+        pairs = [pair for pair in self._set() if not pair[0].startswith(_VERIFIER)]
+        if self.n is not None:
+            pairs.append(("n", str(self.n)))
+        given = _once(name, own + pairs)
+        built: Strategy = build(name, load("strategies", name), given)
+        if built.needs_verifier and self.verifier is None:
+            from tts.registry import names
+
+            raise ConfigError(
+                f"strategy {name!r} decides by verdicts: add --verifier NAME "
+                f"(installed: {', '.join(names('verifiers')) or 'none'})"
+            )
+        return built
+
+    def make_verifier(self) -> Verifier | None:
+        from tts.config import build
+        from tts.registry import load
+
+        pairs = [
+            (knob.removeprefix(_VERIFIER), value)
+            for knob, value in self._set()
+            if knob.startswith(_VERIFIER)
+        ]
+        if self.verifier is None:
+            if pairs:
+                raise ConfigError(f"--set {_VERIFIER}{pairs[0][0]} needs a --verifier")
+            return None
+        name, own = _split(self.verifier)
+        built: Verifier = build(name, load("verifiers", name), _once(name, own + pairs))
+        return built
+
+    def make_budget(self) -> Budget:
+        from tts.budget.budget import Budget, duration, quantity
+
+        return Budget(
+            tokens=_parsed("--budget", quantity, self.budget),
+            flops=_parsed("--flops", quantity, self.flops),
+            seconds=_parsed("--deadline", duration, self.deadline),
+            samples=_parsed("--samples", quantity, self.samples),
+        )
+
+    def check_selector(self) -> None:
+        from tts.select import SELECTORS
+
+        if self.select is not None and self.select not in SELECTORS:
+            raise unknown("selector", self.select, SELECTORS)
+
+    def words(self) -> list[str]:
+        """Options that repeat this order: those that are not at their defaults, and the seed."""
+        default = Order()
+        words: list[str] = []
+        for name in ("policy", "verifier", "strategy"):
+            if getattr(self, name) != getattr(default, name):
+                words += [f"--{name}", getattr(self, name)]
+        for knob in self.knobs:
+            words += ["--set", knob]
+        for name in ("n", "budget", "deadline", "flops", "samples", "select"):
+            if getattr(self, name) is not None:
+                words += [f"--{name}", str(getattr(self, name))]
+        return [*words, "--seed", str(self.seed)]
+
+    def _set(self) -> list[tuple[str, str]]:
+        return [_pair(knob, "--set") for knob in self.knobs]
+
+
+def _split(spec: str) -> tuple[str, list[tuple[str, str]]]:
+    """`beam:n=8,width=2` as a name and its knobs."""
+    name, _, rest = spec.partition(":")
+    return name, [_pair(part, spec) for part in rest.split(",") if part]
+
+
+def _pair(knob: str, where: str) -> tuple[str, str]:
+    name, equals, value = knob.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"{knob!r} in {where} must be NAME=VALUE, such as width=4")
+    return name.strip(), value.strip()
+
+
+def _once(name: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Knobs by name; one that is set twice would silently be ignored once."""
+    given: dict[str, str] = {}
+    for knob, value in pairs:
+        if knob in given:
+            raise ConfigError(f"{knob} of {name} is set twice")
+        given[knob] = value
+    return given
+
+
+def _parsed(option: str, parse: Callable[[str], float], text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from None
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{option} {text}: must be a finite number above 0")
+    return value
