@@ -1,0 +1,37 @@
+"""The embedded engine: a NumPy decoder for small Qwen2 and Llama models.
+
+A request's life: `backend` hands it to the `worker` thread, whose `engine` admits it. The `cache`
+(a pool of blocks under the `radix` tree) says how much of its prompt is known; the rest passes
+through the `model` once. Each sample then takes a slot of the `batch`, where `attention` reads the
+blocks that it shares with its siblings once for all of them; `sampling` draws a token a step
+until `stops` or a limit ends it, and its keys and values go to the cache for the next request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tts_nano.backend import NanoBackend as NanoBackend
+
+__all__ = ["NanoBackend", "open_nano"]
+
+
+def __getattr__(name: str) -> object:
+    # NumPy and the tokenizer are loaded by whoever runs the engine, not by who imports a problem.
+    if name == "NanoBackend":
+        from tts_nano.backend import NanoBackend
+
+        return NanoBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def open_nano(location: str = "") -> NanoBackend:
+    """The backend `nano`: the shipped policy, or the checkpoint in the folder `location`.
+
+    Raises:
+        ConfigError: the folder holds no checkpoint that this engine can run.
+    """
+    from tts_nano.backend import NanoBackend, shipped
+
+    return NanoBackend.load(location) if location else shipped()

@@ -1,0 +1,140 @@
+"""Worker: the thread that steps the engine, so that no event loop ever waits for a product.
+
+A request comes in as a ticket and goes out once, when it is done: all that finish in one step are
+handed to their event loop in one callback. Whatever happens to the thread, no ticket is forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from tts.backends.base import Generation, Request
+from tts.errors import BackendError, Unavailable
+from tts.types import FREE, Cost
+from tts_nano.engine import Engine
+from tts_nano.job import Job
+
+Reply = Generation | BackendError | None
+"""What a ticket's future is settled with; None: it was cancelled."""
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A request on its way through the worker."""
+
+    request: Request
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[Generation | None]
+    """Settled when the request is done or dropped."""
+    job: Job | None = None
+    cost: Cost = FREE
+    """Exact once `done` is."""
+
+
+class Worker:
+    """Runs an engine in a thread of its own, from the first request until closed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._inbox: SimpleQueue[tuple[str, Ticket | None]] = SimpleQueue()
+        self._open: dict[Job, Ticket] = {}
+        # Protects the two below: whether the thread takes tickets, seen from any thread.
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._refusal: BackendError | None = None
+
+    def submit(self, request: Request, loop: asyncio.AbstractEventLoop) -> Ticket:
+        """Hand a request over; called in `loop`.
+
+        Raises:
+            Unavailable: the worker is closed, or the engine died.
+        """
+        ticket = Ticket(request, loop, loop.create_future())
+        with self._lock:
+            if self._refusal is not None:
+                raise Unavailable(str(self._refusal))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="tts-nano", daemon=True)
+                self._thread.start()
+            self._inbox.put(("submit", ticket))
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Stop serving a ticket; its future gets None, unless something else came first."""
+        self._inbox.put(("cancel", ticket))
+
+    def close(self) -> None:
+        """Fail what is waiting and end the thread; returns when it has ended. Idempotent."""
+        with self._lock:
+            self._refusal = self._refusal or Unavailable("the nano engine is closed")
+            thread = self._thread
+        if thread is not None:
+            self._inbox.put(("close", None))
+            thread.join()
+
+    def _run(self) -> None:
+        try:
+            while self._receive():
+                finished = self._engine.step()
+                self._deliver([(self._open.pop(job), job.generation) for job in finished])
+            reason: BackendError = Unavailable("the nano engine is closed")
+        except BaseException as error:  # whatever it is, those who wait must hear of it
+            reason = BackendError(f"the nano engine died: {type(error).__name__}: {error}")
+            reason.__cause__ = error
+        with self._lock:  # from here on nothing comes in
+            self._refusal = self._refusal or reason
+        self._fail(reason)
+
+    def _receive(self) -> bool:
+        """Take what came in; wait for something if there is nothing to do. False: close."""
+        while not self._inbox.empty() or not self._engine.busy:
+            match self._inbox.get():
+                case ("submit", Ticket() as ticket):
+                    ticket.job = self._engine.submit(ticket.request)
+                    self._open[ticket.job] = ticket
+                case ("cancel", Ticket(job=Job() as job)) if job in self._open:
+                    self._engine.cancel(job)
+                    self._deliver([(self._open.pop(job), None)])
+                case ("close", _):
+                    return False
+        return True
+
+    def _fail(self, reason: BackendError) -> None:
+        """Tell everybody who waits; book what was computed for them."""
+        tickets = list(self._open.values())
+        while not self._inbox.empty():
+            kind, ticket = self._inbox.get()
+            if kind == "submit" and ticket is not None:
+                tickets.append(ticket)
+        for ticket in tickets:
+            if ticket.job is not None and isinstance(reason, Unavailable):
+                self._engine.cancel(ticket.job)
+        self._open.clear()
+        self._deliver([(ticket, reason) for ticket in tickets])
+
+    def _deliver(self, replies: Sequence[tuple[Ticket, Reply]]) -> None:
+        """Settle futures, with one callback for each event loop."""
+        loops: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, Reply]]] = {}
+        for ticket, reply in replies:
+            if ticket.job is not None:
+                ticket.cost = ticket.job.cost
+            loops.setdefault(ticket.loop, []).append((ticket, reply))
+        for loop, settled in loops.items():
+            try:
+                loop.call_soon_threadsafe(_settle, settled)
+            except RuntimeError:  # the loop is closed: nobody waits there any more
+                continue
+
+
+def _settle(replies: Sequence[tuple[Ticket, Reply]]) -> None:
+    for ticket, reply in replies:
+        if ticket.done.done():
+            continue
+        if isinstance(reply, BackendError):
+            ticket.done.set_exception(reply)
+        else:
+            ticket.done.set_result(reply)
