@@ -27,11 +27,17 @@ def __getattr__(name: str) -> object:
 
 
 def open_nano(location: str = "") -> NanoBackend:
-    """The backend `nano`: the shipped policy, or the checkpoint in the folder `location`.
+    """The backend `nano`: a model that comes along, by name, or a checkpoint in a folder.
+
+    `""` is the policy. What contains a slash or begins with a dot or a tilde is a folder.
 
     Raises:
-        ConfigError: the folder holds no checkpoint that this engine can run.
+        ConfigError: there is no such model, or the folder holds none that this engine can run.
     """
+    from pathlib import Path
+
     from tts_nano.backend import NanoBackend, shipped
 
-    return NanoBackend.load(location) if location else shipped()
+    if "/" in location or location.startswith((".", "~")):
+        return NanoBackend.load(Path(location).expanduser())
+    return shipped(location or "policy")

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from tts.backends.base import Dialect, Generation, ModelInfo, Request, Sampling
 from tts.budget.meter import Meter
-from tts.errors import ConfigError, Overlong
+from tts.errors import ConfigError, Overlong, unknown
 from tts_nano import blas
 from tts_nano.architecture import read_json
 from tts_nano.engine import Engine
@@ -19,8 +19,8 @@ from tts_nano.model import Model
 from tts_nano.tokenizer import NanoTokenizer
 from tts_nano.worker import Ticket, Worker
 
-SHIPPED = Path(__file__).parent / "weights" / "policy"
-"""The policy that comes with `tts`."""
+SHIPPED = Path(__file__).parent / "weights"
+"""The models that come with `tts`, a folder each."""
 NANO_DIALECT = Dialect(user="{problem}", step_tokens=96, answer_tokens=640)
 """How the shipped policy was taught: the bare problem, steps of one operation."""
 
@@ -71,7 +71,7 @@ class NanoBackend:
         tokenizer = NanoTokenizer(folder, a.vocabulary)
         engine = Engine(model, tokenizer, cache_bytes=cache_bytes, max_batch=max_batch)
         info = ModelInfo(
-            name=folder.resolve().name,
+            name=f"nano:{folder.resolve().name}",
             parameters=model.parameters,
             context_tokens=a.context,
             eos_ids=a.eos_ids,
@@ -99,8 +99,8 @@ class NanoBackend:
             BackendError: the engine died while it served the request.
         """
         self._check(request)
+        ticket = self._worker.submit(request, asyncio.get_running_loop())
         with meter.call(request.bound) as reading:
-            ticket = self._worker.submit(request, asyncio.get_running_loop())
             try:
                 # Shielded, because what it settles with is wanted also after a cancellation.
                 reply = await asyncio.shield(ticket.done)
@@ -131,9 +131,8 @@ class NanoBackend:
         if not request.prompt:
             raise ConfigError("the prompt is empty: there is nothing to go on from")
         for name in ("prompt", "stop_ids", "logprob_ids"):
-            for id in getattr(request, name):
-                if not 0 <= id < vocabulary:
-                    raise ConfigError(f"{name}: token {id} is not in [0, {vocabulary})")
+            if (ids := getattr(request, name)) and not (min(ids) >= 0 and max(ids) < vocabulary):
+                raise ConfigError(f"{name}: there are token ids outside [0, {vocabulary})")
         if request.max_tokens < 1 or not request.seeds:
             raise ConfigError("a request is for at least one token of at least one sample")
         if not (request.sampling.temperature >= 0 and 0 < request.sampling.top_p <= 1):
@@ -145,10 +144,19 @@ class NanoBackend:
             )
 
 
-def shipped(*, cache_bytes: int = 256 << 20, max_batch: int = 64) -> NanoBackend:
-    """The policy that comes with `tts`."""
+def shipped(
+    name: str = "policy", *, cache_bytes: int = 256 << 20, max_batch: int = 64
+) -> NanoBackend:
+    """A model that comes with `tts`.
+
+    Raises:
+        ConfigError: none of that name comes along; the message lists those that do.
+    """
+    names = [folder.parent.name for folder in SHIPPED.glob("*/config.json")]
+    if name not in names:
+        raise unknown("nano model", name, names)
     return NanoBackend.load(
-        SHIPPED, cache_bytes=cache_bytes, max_batch=max_batch, dialect=NANO_DIALECT
+        SHIPPED / name, cache_bytes=cache_bytes, max_batch=max_batch, dialect=NANO_DIALECT
     )
 
 

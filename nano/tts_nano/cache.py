@@ -38,6 +38,12 @@ class PrefixCache:
         """Tokens that it can hold."""
         return self.places * BLOCK
 
+    @property
+    def size(self) -> int:
+        """Bytes that its arrays take when they are full."""
+        states = len(self._ends) * _END_BYTES + sum(each.nbytes for each in self._ends.values())
+        return self._pool.nbytes + states
+
     def end(self, key: bytes) -> Floats | None:
         """Final hidden state after the prompt `key`, if it is known: [hidden]."""
         digest = _digest(key)

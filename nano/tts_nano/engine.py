@@ -203,8 +203,9 @@ class Engine:
             users = node.users + job.expected
             if users < 2:
                 break
-            # A run that exists is taken unless a new one would be much better.
-            value = number * users * (2 if node in self._runs else 1)
+            value = number * users
+            if node in self._runs:  # one more costs little; a new run must be much better
+                value = max(2 * value, WORTH_SHARING)
             if value > worth:
                 depth, worth = number, value
         if depth == 0:

@@ -80,7 +80,7 @@ class Worker:
         try:
             while self._receive():
                 finished = self._engine.step()
-                self._deliver([(self._open.pop(job), job.generation) for job in finished])
+                self._deliver([(self._close(job), job.generation) for job in finished])
             reason: BackendError = Unavailable("the nano engine is closed")
         except BaseException as error:  # whatever it is, those who wait must hear of it
             reason = BackendError(f"the nano engine died: {type(error).__name__}: {error}")
@@ -98,10 +98,16 @@ class Worker:
                     self._open[ticket.job] = ticket
                 case ("cancel", Ticket(job=Job() as job)) if job in self._open:
                     self._engine.cancel(job)
-                    self._deliver([(self._open.pop(job), None)])
+                    self._deliver([(self._close(job), None)])
                 case ("close", _):
                     return False
         return True
+
+    def _close(self, job: Job) -> Ticket:
+        """The ticket of a job that is over, with what it cost."""
+        ticket = self._open.pop(job)
+        ticket.cost = job.cost
+        return ticket
 
     def _fail(self, reason: BackendError) -> None:
         """Tell everybody who waits; book what was computed for them."""
@@ -111,8 +117,11 @@ class Worker:
             if kind == "submit" and ticket is not None:
                 tickets.append(ticket)
         for ticket in tickets:
-            if ticket.job is not None and isinstance(reason, Unavailable):
+            if not isinstance(reason, Unavailable):
+                ticket.cost = ticket.request.bound  # what it was, nobody can tell any more
+            elif ticket.job is not None:
                 self._engine.cancel(ticket.job)
+                ticket.cost = ticket.job.cost
         self._open.clear()
         self._deliver([(ticket, reason) for ticket in tickets])
 
@@ -120,8 +129,6 @@ class Worker:
         """Settle futures, with one callback for each event loop."""
         loops: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, Reply]]] = {}
         for ticket, reply in replies:
-            if ticket.job is not None:
-                ticket.cost = ticket.job.cost
             loops.setdefault(ticket.loop, []).append((ticket, reply))
         for loop, settled in loops.items():
             try:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, demo, doctor, solve
+from tts.cli import bench, demo, doctor, label, refine, solve, synthesize, verify
 from tts.cli.catalogue import backends, strategies, verifiers
 
 _EPILOG = """
@@ -48,6 +48,10 @@ def _root(
 app.command(epilog=solve.EPILOG)(solve.solve)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.command(epilog=doctor.EPILOG)(doctor.doctor)
+app.command(epilog=verify.EPILOG)(verify.verify)
+app.command(epilog=refine.EPILOG)(refine.refine)
+app.command(epilog=label.EPILOG)(label.label)
+app.command(epilog=synthesize.EPILOG)(synthesize.synthesize)
 app.command(epilog=bench.EPILOG)(bench.bench)
 for _list in (strategies, verifiers, backends):
     app.command()(_list)
