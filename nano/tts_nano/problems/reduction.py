@@ -37,12 +37,12 @@ IN_ORDER: Final = 0.7
 
 LEVELS: Final = (
     (draw.Difficulty(1, 2, 999), draw.Difficulty(2, 2, 999)),
-    (draw.Difficulty(2, 3, 9999), draw.Difficulty(3, 2, 999)),
-    (draw.Difficulty(4, 3, 9999), draw.Difficulty(5, 2, 9999)),
-    (draw.Difficulty(5, 3, 9999, 0.2), draw.Difficulty(6, 3, 9999)),
-    (draw.Difficulty(7, 3, 9999, 0.2), draw.Difficulty(8, 3, 9999, 0.2)),
-    (draw.Difficulty(8, 4, 9999, 0.5), draw.Difficulty(9, 4, 9999, 0.5)),
-    (draw.Difficulty(10, 4, 9999, 0.7),),
+    (draw.Difficulty(3, 3, 9999), draw.Difficulty(4, 3, 9999)),
+    (draw.Difficulty(5, 4, 9999, 0.5), draw.Difficulty(6, 3, 9999)),
+    (draw.Difficulty(7, 3, 9999), draw.Difficulty(8, 3, 9999, 0.5)),
+    (draw.Difficulty(9, 3, 9999), draw.Difficulty(10, 3, 9999)),
+    (draw.Difficulty(9, 4, 9999, 0.5), draw.Difficulty(10, 3, 9999, 0.5)),
+    (draw.Difficulty(10, 4, 9999, 1.0),),
 )
 
 _PROMPT: Final = re.compile(r"Evaluate (.+)\.")
