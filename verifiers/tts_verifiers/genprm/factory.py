@@ -51,7 +51,7 @@ def genprm_7b(
 
 
 def genprm_nano(
-    backend: str = "nano:genprm",
+    backend: str = "nano:verifier",
     mode: Mode = Mode.CODE,
     votes: int = 1,
     voting: Voting = Voting.STEP,

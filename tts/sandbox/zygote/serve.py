@@ -1,0 +1,119 @@
+"""The zygote's loop: fork one child per RUN, enforce deadlines, report how each one ended.
+
+Single-threaded, and nothing in here catches exceptions broadly: a child in which a snippet made
+something escape must fall through to the interpreter's end, not into this loop.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+
+from . import wire
+from .child import Errand
+
+_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss
+
+
+@dataclass(slots=True)
+class _Running:
+    id: int
+    started: float
+    deadline: float
+    why: int = wire.ENDED
+
+
+class Zygote:
+    """Forks and reaps. `control` is the engine's end of the line; its closing is our end."""
+
+    def __init__(self, control: socket.socket, errand: Errand) -> None:
+        self._control = control
+        self._errand = errand
+        self._running: dict[int, _Running] = {}  # by pid
+        self._selector = selectors.DefaultSelector()
+        self._bell, bell = os.pipe()
+        os.set_blocking(bell, False)
+        os.set_blocking(self._bell, False)
+        # The handler does nothing: the byte that the C part writes to the bell is what wakes us.
+        signal.signal(signal.SIGCHLD, _nothing)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Until the engine hangs up."""
+        wire.send(self._control, wire.Record(wire.READY))
+        while True:
+            for key, _ in self._selector.select(self._patience()):
+                if key.fileobj is self._control:
+                    if not self._take_order():
+                        return
+                else:
+                    os.read(self._bell, 4096)
+            self._reap()
+            self._expire()
+
+    def _patience(self) -> float | None:
+        """Seconds until the next deadline of a child not yet told to end; None if there is none."""
+        deadlines = [run.deadline for run in self._running.values() if run.why == wire.ENDED]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _take_order(self) -> bool:
+        record, files = wire.receive(self._control)
+        if record is None:
+            return False
+        if record.kind == wire.RUN:
+            self._fork(record, files)
+        elif record.kind == wire.CANCEL:
+            for pid, run in self._running.items():
+                if run.id == record.id:
+                    self._end(pid, run, wire.CANCELLED)
+        return True
+
+    def _fork(self, record: wire.Record, files: list[int]) -> None:
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            self._errand.run(files, record.seconds)
+        for file in files:
+            os.close(file)
+        self._running[pid] = _Running(record.id, started, started + record.seconds)
+
+    def _end(self, pid: int, run: _Running, why: int) -> None:
+        if run.why == wire.ENDED:
+            run.why = why
+            os.kill(pid, signal.SIGKILL)  # not reaped yet, so the number is still this child's
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for pid, run in self._running.items():
+            if run.deadline <= now:
+                self._end(pid, run, wire.OVERDUE)
+
+    def _reap(self) -> None:
+        while self._running:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            run = self._running.pop(pid, None)
+            if run is None:
+                continue  # an orphan that a child without a filter left to us
+            done = wire.Record(
+                wire.DONE,
+                run.why,
+                status,
+                run.id,
+                time.monotonic() - run.started,
+                usage.ru_utime + usage.ru_stime,
+                usage.ru_maxrss * _PEAK_UNIT,
+            )
+            wire.send(self._control, done)
+
+
+def _nothing(number: int, frame: object) -> None:
+    pass

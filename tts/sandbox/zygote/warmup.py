@@ -1,0 +1,107 @@
+"""Calls made once before the first fork, so that no snippet pays for sympy's first use of them."""
+
+from __future__ import annotations
+
+NAMESPACE = """
+from sympy import *
+x, y, z = symbols('x y z')
+n = Symbol('n', integer=True, positive=True)
+r = Symbol('r', real=True)
+p = Symbol('p', positive=True)
+f = Function('f')
+"""
+
+SYMPY_CALLS = (
+    # equations
+    "solve(x**2 - 5*x + 6, x)",
+    "solve(x**3 - 6*x**2 + 11*x - 6, x)",
+    "solve([x + y - 3, x - y - 1], [x, y])",
+    "solve((Eq(x + y + z, 6), Eq(x - y + z, 2), Eq(2*x + y - z, 1)), (x, y, z))",
+    "solve([x**2 + y**2 - 25, x - y - 1], [x, y])",
+    "solve(sqrt(x + 3) - x + 1, x)",
+    "solve(exp(x) - 2, x)",
+    "solve(sin(r) - S.Half, r)",
+    "solve(Abs(r - 3) - 5, r)",
+    "solveset(x**3 - x, x, S.Reals)",
+    "solveset(r**4 - 5*r**2 + 4, r, S.Reals)",
+    "solve_univariate_inequality(x**2 - 4 < 0, x)",
+    "solve_univariate_inequality(r**2 - 5*r + 4 < 0, r, relational=False)",
+    "reduce_inequalities([r**2 < 4], r)",
+    "nsolve(cos(x) - x, 1)",
+    "roots(x**3 - x)",
+    "rsolve(f(n + 1) - 2*f(n), f(n))",
+    "linsolve([x + y - 3, x - y - 1], x, y)",
+    # algebra
+    "simplify(sin(x)**2 + cos(x)**2)",
+    "simplify((x + y)**2 - (x - y)**2)",
+    "simplify(cos(rad(50)) - sin(rad(7)))",
+    "cos(rad(44))*cos(rad(5)) - sin(rad(30))",
+    "trigsimp(sin(2*x)/cos(x))",
+    "expand_trig(cos(x + y))",
+    "expand((x + y)**3)",
+    "factor(x**3 - 1)",
+    "factor(x**4 - 5*x**2 + 4)",
+    "apart(1/(x**2 - 1))",
+    "cancel((x**2 - 1)/(x - 1))",
+    "together(1/x + 1/y)",
+    "collect(x*y + x*z, x)",
+    "radsimp(1/(sqrt(3) + sqrt(5)))",
+    "sqrtdenest(sqrt(3 + 2*sqrt(2)))",
+    "nsimplify(0.5)",
+    "nsimplify(0.3333333, rational=True)",
+    "powsimp(x**2*x**3)",
+    "logcombine(log(p) + log(2), force=True)",
+    "expand_log(log(p**2))",
+    "Poly(x**3 - 2*x + 1, x).all_coeffs()",
+    "div(x**3 - 1, x - 1)",
+    "sympify('x**2 + 1')",
+    "lambdify(x, x**2)(3)",
+    "(x**2 + x).subs(x, 3)",
+    # calculus
+    "integrate(x**2*exp(x), x)",
+    "integrate(x**2*exp(-2*x), (x, 0, oo))",
+    "integrate(sin(x)**2, (x, 0, pi))",
+    "integrate(1/(1 + x**2), x)",
+    "integrate(sqrt(1 - x**2), (x, -1, 1))",
+    "diff(tan(x), x)",
+    "diff(x**2*sin(x), x, 2)",
+    "limit(sin(x)/x, x, 0)",
+    "limit((1 + 1/x)**x, x, oo)",
+    "series(cos(x), x, 0, 6)",
+    "summation(n**2, (n, 1, 10))",
+    "summation(1/n**2, (n, 1, oo))",
+    "product(n, (n, 1, 5))",
+    # numbers
+    "sqrt(8) + Rational(1, 3)",
+    "cos(rad(54)).evalf()",
+    "N(sqrt(7), 20)",
+    "Rational('0.125')",
+    "factorint(2024)",
+    "gcd(36, 48)",
+    "divisors(120)",
+    "totient(100)",
+    "list(primerange(1, 100))",
+    "isprime(10007)",
+    "binomial(10, 3)",
+    "factorial(10)",
+    "log(8, 2)",
+    "re((1 + 2*I)**3)",
+    "Abs(3 + 4*I)",
+    "arg(1 + I)",
+    "ceiling(S(7)/2)",
+    "Mod(-7, 3)",
+    # matrices, sets, geometry, printing
+    "Matrix([[1, 2], [3, 4]]).eigenvals()",
+    "Matrix([[2, 1], [1, 2]]).eigenvects()",
+    "Matrix([[1, 2, 3], [4, 5, 6], [7, 8, 10]]).inv()",
+    "Matrix([[1, 2, 3], [2, 4, 7], [1, 1, 1]]).rref()",
+    "Matrix([[1, 2], [2, 4]]).nullspace()",
+    "Interval(0, 5).intersect(Interval(3, 8))",
+    "FiniteSet(1, 2)",
+    "Piecewise((x, x > 0), (0, True)).subs(x, 2)",
+    "Point(0, 0).distance(Point(3, 4))",
+    "Triangle(Point(0, 0), Point(4, 0), Point(0, 3)).area",
+    "Circle(Point(0, 0), 5).intersection(Line(Point(0, 0), Point(1, 1)))",
+    "latex(x**2/2)",
+    "pretty(x**2)",
+)
