@@ -23,7 +23,7 @@ from tts.run import Plan, Pool, Run
 from tts.select import SELECTORS, Selector
 from tts.strategy import Strategy
 from tts.types import Problem
-from tts.verifier import Verifier, opened
+from tts.verifier import Verifier, closed, opened
 
 Listener = Callable[[Event], None]
 
@@ -65,7 +65,7 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._policy.aclose)
+            stack.push_async_callback(closed, self._policy)
             await stack.enter_async_context(self._checker)
             if self._verifier is not None:
                 await stack.enter_async_context(opened(self._verifier))
@@ -73,8 +73,7 @@ class Engine:
         return self
 
     async def __aexit__(self, *exception: Any) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._resources.__aexit__(*exception)
+        await self._resources.__aexit__(*exception)
 
     @property
     def policy(self) -> Policy:

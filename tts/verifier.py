@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+import anyio
+
 from tts.backends.base import ModelInfo as ModelInfo
 from tts.budget.meter import Meter as Meter
 from tts.seeds import vote_seed as vote_seed
@@ -86,6 +88,18 @@ class Verifier(Protocol):
         ...
 
 
+class Closable(Protocol):
+    """What holds engines or processes."""
+
+    async def aclose(self) -> None: ...
+
+
+async def closed(resource: Closable) -> None:
+    """Close `resource`, also while the caller is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await resource.aclose()
+
+
 @asynccontextmanager
 async def opened(verifier: Verifier) -> AsyncIterator[Verifier]:
     """`verifier` ready for use, and closed at the end.
@@ -93,7 +107,7 @@ async def opened(verifier: Verifier) -> AsyncIterator[Verifier]:
     One that has to start something first (a pool of processes, say) is an async context manager.
     """
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(verifier.aclose)
+        stack.push_async_callback(closed, verifier)
         if isinstance(verifier, AbstractAsyncContextManager):
             await stack.enter_async_context(verifier)
         yield verifier
