@@ -73,16 +73,30 @@ def corpus() -> list[Attack]:
 
 
 def zygotes_and_children() -> set[int]:
-    """Every process whose command line is that of a zygote: they fork without exec."""
-    found = set()
+    """Live processes with the command line of a zygote, for they fork without exec.
+
+    Ours are those below this process, and orphans; those of other engines do not count.
+    """
+    parents, suspects = {}, set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
+                pid = int(entry.name)
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                parents[pid] = int(parent)
                 command = (entry / "cmdline").read_bytes()
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
                 if b"sandbox/zygote/__main__.py" in command and state not in "ZX":
-                    found.add(int(entry.name))
-    return found
+                    suspects.add(pid)
+
+    def ours(pid: int) -> bool:
+        while pid in suspects:
+            pid = parents[pid]
+        orphan = pid <= 1
+        while pid > 1 and pid != os.getpid():
+            pid = parents.get(pid, 0)
+        return orphan or pid == os.getpid()
+
+    return {pid for pid in suspects if ours(pid)}
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> bool:
@@ -112,7 +126,6 @@ class Arena:
         self.abstract = socket.socket(socket.AF_UNIX)
         self.abstract.bind(f"\0tts-{os.getpid()}")
         self.abstract.listen()
-        self.others = zygotes_and_children()
         self.repair()
 
     def repair(self) -> None:

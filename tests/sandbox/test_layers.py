@@ -58,7 +58,8 @@ EVERYTHING_ELSE = set(
     files_unlink files_fifo files_chdir files_openat2 files_path_descriptor
     files_create_in_tmp network_abstract network_tcp network_urlopen processes_exec
     processes_execveat processes_pidfd processes_spawn processes_subprocess processes_system
-    signals_group signals_kill signals_kill_the_engine signals_kill_the_parent signals_queue signals_thread
+    signals_group signals_kill signals_kill_the_engine
+    signals_kill_the_parent signals_queue signals_thread
     """.split()  # noqa: SIM905
 )
 

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tts.backends.base import Request
 from tts_nano import blas
 from tts_nano.architecture import read_architecture
 from tts_nano.checkpoint import Checkpoint
@@ -28,8 +30,6 @@ from tts_nano.engine import Engine
 from tts_nano.job import Job
 from tts_nano.model import Model
 from tts_nano.tokenizer import NanoTokenizer
-
-from tts.backends.base import Request
 
 SHIPPED = Path(__file__).parents[3] / "nano" / "tts_nano" / "weights" / "policy"
 QUESTION = "Evaluate (37 + 48) * 3 - 59 * 4."
@@ -44,6 +44,8 @@ class Opened:
     cache_bytes: int = 256 << 20
     endless: bool = True
     computed: int = 0
+    exact: bool = False
+    parameters: int = 0
 
     def __post_init__(self) -> None:
         architecture = read_architecture(self.folder)
@@ -54,7 +56,7 @@ class Opened:
         self.engine = Engine(
             model, self.tokenizer, cache_bytes=self.cache_bytes, max_batch=self.max_batch
         )
-        self.exact = model.exact
+        self.exact, self.parameters = model.exact, model.parameters
         inner = model.forward
 
         def counted(tokens: Any, positions: Any, attend: Any) -> Any:
@@ -111,7 +113,6 @@ def speed(folder: Path, siblings: int, prefix: int, tokens: int, rounds: int) ->
     from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig
 
     torch.set_num_threads(1)
-    blas.set_threads(1)
     opened = Opened(folder, siblings)
     draw = np.random.default_rng(0)
     fresh = [tuple(draw.integers(3, 300, prefix).tolist()) for _ in range(64)]
@@ -175,7 +176,7 @@ def speed(folder: Path, siblings: int, prefix: int, tokens: int, rounds: int) ->
                 if number:
                     rates[name].append(produced / (time.process_time() - before))
     print(f"{siblings} siblings, prefix {prefix}, {tokens} tokens each; ", end="")
-    print(f"{opened.engine._model.parameters:,} parameters; exact: {opened.exact}")
+    print(f"{opened.parameters:,} parameters; exact: {opened.exact}")
     first = statistics.median(rates["tts_nano"])
     for name, each in rates.items():
         rate = statistics.median(each)
@@ -214,7 +215,7 @@ def report(name: str, opened: Opened, jobs: list[Job], prompt: int, outputs: int
     computed = sum(job.prompt_tokens - job.cached_tokens for job in jobs)
     unique = prompt + outputs
     print(
-        f"{name}: {len(jobs)} requests, {sent:,} prompt tokens sent, {computed:,} of them computed; "
+        f"{name}: {len(jobs)} requests, {sent:,} prompt tokens sent, {computed:,} computed; "
         f"{opened.computed:,} tokens passed through the model for {unique:,} of the trie: "
         f"{opened.computed / unique:.3f}"
     )
@@ -263,6 +264,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--limit", type=int, default=32 << 20)
     given = parser.parse_args()
+    blas.set_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = random_model(Path(scratch)) if given.random else given.model
         if given.what == "speed":
