@@ -67,10 +67,11 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A step was judged."""
+    """The verifier was asked about a step."""
 
     key: Key
-    judgement: Judgement
+    judgement: Judgement | None
+    """None: it has no say on this step."""
     score: float | None
     """Of the whole prefix, after reduction."""
 

@@ -202,7 +202,9 @@ class Run:
             seed=self._plan.seed,
             errors=errors,
             abstained=sum(
-                isinstance(event, Judged) and event.judgement.score is None
+                isinstance(event, Judged)
+                and event.judgement is not None
+                and event.judgement.score is None
                 for event in journal.events
             ),
             undecided=classes.unknown,

@@ -153,12 +153,18 @@ class RunningSearch:
         return child
 
     async def _complete(self, node: Node, key: Key, max_tokens: int) -> Node:
-        """Sample to the end, then have all of it judged."""
+        """Sample to the end, then have all of it judged, a step at a time.
+
+        Each judgement has a hold of its own: a hold for all would be the worst case of every step
+        together, and keep others waiting for what is hardly ever spent.
+        """
         leaf = await self._write(node, key, max_tokens)
         if self._verifier is not None:
-            bound = self._verifier.bound(self._case(leaf), 0)
-            async with self._ledger.hold({VERIFIER: bound}, leaf.depth + 1) as hold:
-                await self._judge(leaf, hold)
+            for step in leaf.path():
+                if step.key not in self._judged:
+                    bounds = {VERIFIER: self._verifier.bound(self._case(step), 0)}
+                    async with self._ledger.hold(bounds, step.depth + 1) as hold:
+                        await self._judge(step, hold)
         return leaf
 
     async def _write(self, node: Node, key: Key, max_tokens: int) -> Node:
@@ -199,9 +205,8 @@ class RunningSearch:
         for judged, verdict in zip(path, verdicts, strict=True):
             self._judged[judged.key] = (*self._judged[judged.key[:-1]], verdict)
             scores.append(None if verdict is None else verdict.score)
-            if verdict is not None:
-                score = self._verifier.reduction(scores)
-                self._journal.tell(Judged(judged.key, verdict, score))
+            score = self._verifier.reduction(scores)
+            self._journal.tell(Judged(judged.key, verdict, score))
 
     def _case(self, node: Node) -> Case:
         """The path to `node`, of which what lies below the last judged step is to be judged."""

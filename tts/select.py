@@ -49,9 +49,15 @@ def majority(candidates: Sequence[Candidate]) -> Choice | None:
 def weighted(candidates: Sequence[Candidate]) -> Choice | None:
     """Votes weighted by score (Li et al. 2023); without any score, `majority`.
 
-    A candidate that was not judged weighs nothing beside ones that were.
+    A candidate without a score weighs as much as the average one with: that is what is known of it.
     """
-    return _elect(candidates, lambda candidate: candidate.score or 0.0) or majority(candidates)
+    scores = [each.score for each in candidates if each.score is not None]
+    average = sum(scores) / len(scores) if scores else 0.0
+
+    def weight(candidate: Candidate) -> float:
+        return average if candidate.score is None else candidate.score
+
+    return _elect(candidates, weight) or majority(candidates)
 
 
 def best(candidates: Sequence[Candidate]) -> Choice | None:

@@ -32,6 +32,13 @@ def test_weights_can_overrule_numbers() -> None:
     assert choice.share == pytest.approx(0.9 / 1.1)
 
 
+def test_an_unjudged_candidate_weighs_as_much_as_the_average_one() -> None:
+    doubted = [candidate(0, 1, 0.001), candidate(1, 2), candidate(2, 2)]
+    choice = weighted(doubted)
+    assert choice is not None
+    assert (choice.candidate.label, choice.share) == (2, pytest.approx(2 / 3))
+
+
 def test_the_winning_class_is_spoken_for_by_its_best_member() -> None:
     choice = weighted([candidate(0, 1, 0.5), candidate(1, 1, 0.7), candidate(2, 1, None)])
     assert choice is not None

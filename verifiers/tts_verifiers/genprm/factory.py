@@ -59,11 +59,14 @@ def genprm_nano(
     tokens: int = 256,
     rounds: int = 2,
     tau: float = 0.1,
-    stop_at_wrong: bool = False,
+    stop_at_wrong: bool = True,
     reduction: Reduction = Reduction.MIN,
     sandbox: Tier = "strict",
 ) -> GenPRM:
-    """The nano GenPRM. It has to run its code: without, it copies what it should recompute."""
+    """The nano GenPRM. It has to run its code: without, it copies what it should recompute.
+
+    What follows a step that it calls wrong is not judged: the least score decides about a prefix.
+    """
     opened = open_backend(backend)
     effort = Effort(
         mode,
