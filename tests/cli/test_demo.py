@@ -14,7 +14,7 @@ def test_strategies_are_compared_at_the_same_budget(tts):
         "majority vote", "weighted vote", "beam search",
     ]  # fmt: skip
     assert all(run["spend"]["total"]["tokens"] <= 2000 for run in whole["runs"])
-    assert {run["problem"]["id"] for run in whole["runs"]} == {"words-5-dev-00001"}
+    assert {run["problem"]["id"] for run in whole["runs"]} == {"reduction-4-dev-00000"}
 
 
 def test_wrong_answers_are_shown_and_have_a_code(tts):
@@ -26,7 +26,7 @@ def test_wrong_answers_are_shown_and_have_a_code(tts):
 
 def test_a_right_last_answer_is_success_and_its_steps_are_shown(tts, monkeypatch):
     def knows(text: str, seed: int) -> str:
-        return "A step\n\nThe answer is \\boxed{918}."
+        return "A step\n\nThe answer is \\boxed{4987}."
 
     monkeypatch.setattr(fake, "open_fake", lambda location: fake.FakeBackend(knows))
     outcome = tts(*FAKE)

@@ -68,7 +68,7 @@ def test_the_verdict_of_executed_code_is_the_label_but_for_few_artefacts() -> No
 
 def test_right_solutions_are_called_wrong_only_through_rounding_of_quotients() -> None:
     dropped = [each for each in solutions(840, slips=False) if not consensus(each)]
-    assert len(dropped) <= 0.01 * 840
+    assert len(dropped) <= 0.03 * 840
     assert all(" / " in each.problem.prompt for each in dropped)
 
 

@@ -42,11 +42,11 @@ class Contender:
 def demo(
     family: Annotated[
         str, typer.Option(help="Family of problems.", autocompletion=complete_family)
-    ] = "words",
-    level: Annotated[int, typer.Option(help="Difficulty, from 1.", metavar="N")] = 5,
+    ] = "reduction",
+    level: Annotated[int, typer.Option(help="Difficulty, from 1.", metavar="N")] = 4,
     number: Annotated[
         int, typer.Option(help="Which problem of that level.", min=0, metavar="N")
-    ] = 1,
+    ] = 0,
     policy: Policy = "nano",
     verifier: Verifier = None,
     budget: Annotated[
