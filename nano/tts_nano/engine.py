@@ -13,23 +13,20 @@ import numpy as np
 
 from tts.backends.base import Ending, Request, Sample
 from tts_nano.arrays import Floats, Integers, Records
-from tts_nano.attention import Run
 from tts_nano.batch import Batch
-from tts_nano.blocks import BLOCK
 from tts_nano.cache import PrefixCache
 from tts_nano.canonical import Canonical
 from tts_nano.job import Job
 from tts_nano.model import Model
-from tts_nano.radix import Match, Node, key_of
+from tts_nano.radix import Match, key_of
 from tts_nano.reading import Reading
+from tts_nano.runs import Runs
 from tts_nano.sampling import Drawn, Parameters, chances, draw, raw_logprobs
 from tts_nano.stops import EOS, LOOK, STOP, Stops
 from tts_nano.tokenizer import NanoTokenizer
 
 READ_AT_ONCE = 512
 """Prompt tokens that are read between two steps of decoding, at most."""
-WORTH_SHARING = 32
-"""From so many blocks times samples on, reading blocks once for all samples pays."""
 
 Owner = tuple[Job, int]
 """A job and the number of one of its samples."""
@@ -51,7 +48,7 @@ class Engine:
         self._batch: Batch[Owner] = Batch(a, max_batch, a.vocabulary)
         self._queue: list[Job] = []
         self._submitted = 0
-        self._runs: dict[Node, Run] = {}
+        self._runs = Runs(self.cache)
         self._done: list[Job] = []
 
     @property
@@ -175,7 +172,7 @@ class Engine:
 
     def _join(self, job: Job, match: Match | None, count: int) -> slice:
         """Slots for `count` samples, with the prompt's blocks that they do not share."""
-        run = self._run_of(job)
+        run = self._runs.of(job)
         first = 0 if run is None else len(run.blocks)
         if job.blocks is not None:
             own = job.blocks[first:]
@@ -195,26 +192,6 @@ class Engine:
         records["top_k"][taken] = sampling.top_k
         self._batch.flags[taken] = self._stops.flags(request.stop_ids, job.stops)
         return taken
-
-    def _run_of(self, job: Job) -> Run | None:
-        """The blocks that a job's samples should share with others, if that pays."""
-        depth, worth = 0, WORTH_SHARING - 1
-        for number, node in enumerate(job.nodes, 1):
-            users = node.users + job.expected
-            if users < 2:
-                break
-            value = number * users
-            if node in self._runs:  # one more costs little; a new run must be much better
-                value = max(2 * value, WORTH_SHARING)
-            if value > worth:
-                depth, worth = number, value
-        if depth == 0:
-            return None
-        node = job.nodes[depth - 1]
-        if node not in self._runs:
-            path = Match(job.nodes[:depth], None, depth * BLOCK)
-            self._runs[node] = Run(self.cache.blocks(path))
-        return self._runs[node]
 
     # Decoding
 
@@ -309,7 +286,7 @@ class Engine:
         self.cache.insert(key_of(self._so_far(slot)[:computed]), batch.block_of(slot))
         unused = batch.leave(slot)
         if unused is not None:
-            self._runs = {node: run for node, run in self._runs.items() if run is not unused}
+            self._runs.drop(unused)
 
     def _end(self, job: Job) -> None:
         """Let go of all that a job has, done or not."""

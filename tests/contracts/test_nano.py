@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
-from tts_nano import open_nano
 
 from tts.backends.base import Backend
 from tts.testing import BackendContract
+from tts_nano import open_nano
 
 
 class TestNano(BackendContract):

@@ -64,7 +64,7 @@ def test_siblings_in_one_request_or_many_alone_or_together_are_the_same(open_eng
     apart = serve(open_engine(), [Request(prompt, 40, (seed,)) for seed in seeds])
     assert [tokens_of(job)[0] for job in apart] == together
     for seed in seeds[:6]:  # nothing cached, nobody else
-        alone = serve(open_engine.cache.size=0), [Request(prompt, 40, (seed,))])
+        alone = serve(open_engine(cache_bytes=0), [Request(prompt, 40, (seed,))])
         assert tokens_of(alone[0])[0] == together[seed]
 
 
@@ -72,7 +72,7 @@ def test_logprobs_have_the_same_bits_where_blas_allows(model: Model, open_engine
     prompt, seeds = prompt_of(75), tuple(range(20))
     together = serve(open_engine(), [Request(prompt, 40, seeds)])[0].generation.samples
     for seed in seeds[:6]:
-        alone = serve(open_engine.cache.size=0), [Request(prompt, 40, (seed,))])
+        alone = serve(open_engine(cache_bytes=0), [Request(prompt, 40, (seed,))])
         logprobs = alone[0].generation.samples[0].logprobs
         if model.exact:
             assert logprobs == together[seed].logprobs
@@ -85,7 +85,7 @@ def test_going_on_from_a_path_is_like_reading_it_anew(open_engine: Open) -> None
     path = prompt_of(50)
     for step in range(6):  # each prompt: the one before and what came out of it
         job = serve(engine, [Request(path, 9, (step, 100 + step))])[0]
-        anew = serve(open_engine.cache.size=0), [Request(path, 9, (step, 100 + step))])[0]
+        anew = serve(open_engine(cache_bytes=0), [Request(path, 9, (step, 100 + step))])[0]
         assert tokens_of(job) == tokens_of(anew)
         path += tokens_of(job)[0]
 
@@ -110,7 +110,7 @@ ALONE: dict[Any, list[tuple[int, ...]]] = {}
 def test_any_traffic_gives_every_request_what_it_gets_alone(
     open_engine: Open, traffic: list[Any], cache_bytes: int, max_batch: int
 ) -> None:
-    engine = open_engine.cache.size, max_batch)
+    engine = open_engine(cache_bytes, max_batch)
     jobs: dict[Job, Any] = {}
     pending = sorted(traffic, key=lambda each: int(each[5]))
     clock = 0
@@ -263,7 +263,7 @@ def test_logprobs_of_chosen_ids_are_raw_and_of_the_first_position(open_engine: O
 
 
 def many_small(open_engine: Open, count: int) -> None:
-    engine = open_engine.cache.size=120_000, max_batch=16)
+    engine = open_engine(cache_bytes=120_000, max_batch=16)
     assert engine.cache.places < 16
     random = np.random.default_rng(0)
     waiting = 0
@@ -300,7 +300,7 @@ def test_cancellations_at_any_moment_leave_nothing_behind(
     open_engine: Open, seed: int, cache_bytes: int
 ) -> None:
     random = np.random.default_rng(seed)
-    engine = open_engine.cache.size, 8)
+    engine = open_engine(cache_bytes, 8)
     alive: list[Job] = []
     cancelled: list[Job] = []
     for number in range(30):

@@ -42,7 +42,7 @@ LEVELS: Final = (
     (draw.Difficulty(7, 3, 9999), draw.Difficulty(8, 3, 9999, 0.5)),
     (draw.Difficulty(9, 3, 9999), draw.Difficulty(10, 3, 9999)),
     (draw.Difficulty(9, 4, 9999, 0.5), draw.Difficulty(10, 3, 9999, 0.5)),
-    (draw.Difficulty(10, 4, 9999, 1.0),),
+    (draw.Difficulty(10, 4, 9999, 0.5),),
 )
 
 _PROMPT: Final = re.compile(r"Evaluate (.+)\.")
