@@ -8,7 +8,7 @@ bits whether a block is its own or shared, read while decoding or while a prompt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,21 +30,19 @@ def sums_in_order(head: int, group: int) -> bool:
     return True
 
 
-@dataclass(slots=True, eq=False)
 class Run:
     """Blocks from position 0 on that several samples begin with."""
 
-    blocks: Floats
-    """[count, *block]"""
-    samples: int = 0
-    """Samples that use it now."""
-    slots: Integers | slice = field(default_factory=lambda: slice(0))
-    """Of these samples."""
-    keys: list[Floats] = field(init=False)
-    values: list[Floats] = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, blocks: Floats) -> None:
+        """`blocks`: [count, *block]."""
+        self.blocks: Floats = np.ascontiguousarray(block_views.by_layer(blocks))
+        """[layers, 2, count, kv_heads, size]"""
+        self.count = len(blocks)
         self.keys, self.values = block_views.keys(self.blocks), block_views.values(self.blocks)
+        self.samples = 0
+        """Samples that use it now."""
+        self.slots: Integers | slice = slice(0)
+        """Of these samples."""
 
 
 class BatchAttention:
@@ -214,10 +212,10 @@ class _Part:
 def _part(chunk: Chunk, row: int) -> _Part:
     positions = chunk.start + np.arange(chunk.length)
     end = chunk.start + chunk.length
-    used = chunk.blocks[: -(-end // BLOCK)]
+    used = block_views.by_layer(chunk.blocks[: -(-end // BLOCK)])
     complete = chunk.start // BLOCK
     block, offset = np.divmod(positions, BLOCK)
-    others = np.arange(complete * BLOCK, len(used) * BLOCK).reshape(-1, 1, BLOCK)
+    others = np.arange(complete * BLOCK, used.shape[2] * BLOCK).reshape(-1, 1, BLOCK)
     hidden = np.where(others > positions[:, None], np.float32(-np.inf), np.float32(0))
     return _Part(
         slice(row, row + chunk.length),

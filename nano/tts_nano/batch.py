@@ -69,7 +69,7 @@ class Batch(Generic[Owner]):
         """
         taken = slice(self.rows, self.rows + len(owners))
         self._reserve(len(own))
-        self._blocks[: len(own), taken] = own[:, None]
+        self._blocks[:, :, : len(own), taken] = blocks.by_layer(own)[:, :, :, None]
         self._runs += [run] * len(owners)
         self.owners += owners
         self.rows = taken.stop
@@ -77,7 +77,7 @@ class Batch(Generic[Owner]):
             run.samples += len(owners)
             self._group()
         self.records[taken] = np.zeros((), _RECORD)
-        self.records["shared"][taken] = 0 if run is None else len(run.blocks) * BLOCK
+        self.records["shared"][taken] = 0 if run is None else run.count * BLOCK
         return taken
 
     def place(self, taken: slice, position: int) -> None:
@@ -99,7 +99,7 @@ class Batch(Generic[Owner]):
                 array[slot] = array[last]
             record = self.records[last]
             filled = int(record["position"] - record["shared"]) // BLOCK + 1
-            self._blocks[:filled, slot] = self._blocks[:filled, last]
+            self._blocks[:, :, :filled, slot] = self._blocks[:, :, :filled, last]
             self._hidden[:, slot] = self._hidden[:, last]
             self._runs[slot], self.owners[slot] = self._runs[last], self.owners[last]
         self._runs.pop()
@@ -113,14 +113,14 @@ class Batch(Generic[Owner]):
     def block_of(self, slot: int) -> Callable[[int], Floats]:
         """Gives the blocks of the sample in `slot` by their numbers."""
         run = self._runs[slot]
-        first = 0 if run is None else len(run.blocks)
+        first = 0 if run is None else run.count
 
         def block(number: int) -> Floats:
             found: Floats
             if run is not None and number < first:
-                found = run.blocks[number]
+                found = run.blocks[:, :, number]
             else:
-                found = self._blocks[number - first, slot]
+                found = self._blocks[:, :, number - first, slot]
             return found
 
         return block
@@ -161,16 +161,17 @@ class Batch(Generic[Owner]):
 
     def _reserve(self, count: int) -> None:
         """Have room for `count` blocks a sample."""
-        if count > len(self._blocks):
+        filled = len(self._hidden)
+        if count > filled:
             blocks_before, hidden_before = self._blocks, self._hidden
-            self._allocate(max(count, 2 * len(blocks_before)))
-            filled = len(blocks_before)
-            self._blocks[:filled, : self.rows] = blocks_before[:, : self.rows]
+            self._allocate(max(count, 2 * filled))
+            self._blocks[:, :, :filled, : self.rows] = blocks_before[:, :, :, : self.rows]
             self._hidden[:filled] = hidden_before
 
     def _allocate(self, count: int) -> None:
         # Zeros that were never touched take no memory, only addresses.
-        shape = (count, self.slots, *blocks.shape(self._architecture))
+        layers, two, *block = blocks.shape(self._architecture)
+        shape = (layers, two, count, self.slots, *block)
         self._blocks: Floats = np.zeros(shape, np.float32)
         self._hidden: Floats = np.full((count, self.slots, BLOCK), -np.inf, np.float32)
         self._keys, self._values = blocks.keys(self._blocks), blocks.values(self._blocks)

@@ -30,7 +30,8 @@ class PrefixCache:
         bytes_each = 4 * (int(np.prod(shape)) + architecture.hidden) + _END_BYTES
         self.places = max(limit, 0) // bytes_each
         self.tree = RadixTree(self.places, BLOCK)
-        self._pool: Floats = np.zeros((self.places, *shape), np.float32)
+        # Not zeros: a place is always written whole, and NumPy asks for huge pages only for these.
+        self._pool: Floats = np.empty((self.places, *shape), np.float32)
         self._ends: OrderedDict[bytes, Floats] = OrderedDict()  # the one used last is last
 
     @property

@@ -173,7 +173,7 @@ class Engine:
     def _join(self, job: Job, match: Match | None, count: int) -> slice:
         """Slots for `count` samples, with the prompt's blocks that they do not share."""
         run = self._runs.of(job)
-        first = 0 if run is None else len(run.blocks)
+        first = 0 if run is None else run.count
         if job.blocks is not None:
             own = job.blocks[first:]
         else:

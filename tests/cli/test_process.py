@@ -14,9 +14,12 @@ import sys
 import pytest
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from tts.backends import fake
 from tts.cli import run
+
+# Whoever started the tests may have had SIGINT ignored, as shells do for what runs in background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 served = 0
 

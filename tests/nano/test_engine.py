@@ -207,7 +207,7 @@ def test_the_shared_prefix_is_read_once_for_all_siblings(open_engine: Open) -> N
     engine.step()
     engine.step()
     (run,) = engine._batch._in_use
-    assert (run.samples, len(run.blocks)) == (engine._batch.rows, 5)
+    assert (run.samples, run.count) == (engine._batch.rows, 5)
     assert run.samples > 20
 
 

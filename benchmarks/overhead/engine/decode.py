@@ -1,6 +1,6 @@
 """The nano engine against transformers: the same weights, one core each, CPU seconds.
 
-    OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 taskset -c 0 python decode.py speed
+    OMP_NUM_THREADS=1 taskset -c 0 python decode.py speed
     python decode.py prefixes
     python decode.py memory
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import resource
 import statistics
 import tempfile
@@ -73,10 +74,14 @@ class Opened:
         return jobs
 
 
-def prompt_of(tokenizer: NanoTokenizer, length: int) -> tuple[int, ...]:
-    """A question as the model knows it, after enough others to make `length` tokens."""
-    question = tokenizer.encode(QUESTION + "\n\n")
-    return (question * (length // len(question) + 1))[-length:]
+def prompt_of(tokenizer: NanoTokenizer, length: int, draw: random.Random) -> tuple[int, ...]:
+    """Questions as the shipped policy knows them, or tokens of no meaning for random weights."""
+    if tokenizer.encode("t1") == (1,):
+        return tuple(draw.randrange(tokenizer.vocabulary) for _ in range(length))
+    text = ""
+    while len(ids := tokenizer.encode(text)) < length:
+        text += f"Evaluate ({draw.randrange(99)} + {draw.randrange(99)}) * {draw.randrange(9)}.\n\n"
+    return ids[-length:]
 
 
 def random_model(folder: Path, feed_forward: int = 512, vocabulary: int = 400) -> Path:
@@ -113,9 +118,9 @@ def speed(folder: Path, siblings: int, prefix: int, tokens: int, rounds: int) ->
     from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig
 
     torch.set_num_threads(1)
-    opened = Opened(folder, siblings)
-    draw = np.random.default_rng(0)
-    fresh = [tuple(draw.integers(3, 300, prefix).tolist()) for _ in range(64)]
+    opened = Opened(folder, siblings, cache_bytes=32 << 20)  # full, and evicting, after a round
+    draw = random.Random(0)
+    fresh = [prompt_of(opened.tokenizer, prefix, draw) for _ in range(rounds + 1)]
 
     def ours(prompt: tuple[int, ...]) -> int:
         requests = [Request(prompt, tokens, (seed,), stop=("§",)) for seed in range(siblings)]
