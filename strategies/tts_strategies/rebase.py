@@ -41,7 +41,8 @@ class Rebase:
         weights = [math.exp((node.rank - best) / self.temperature) for node in ranked]
         shares: dict[Node, int] = {}
         for index, node in enumerate(ranked):
-            share = math.ceil(width * weights[index] / math.fsum(weights[index:]))
+            part = weights[index] / math.fsum(weights[index:])  # exactly 1 for the last
+            share = min(width, math.ceil(width * part))
             if share > 0:
                 shares[node] = share
             width -= share

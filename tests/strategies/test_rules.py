@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tts.result import Result
@@ -102,6 +102,7 @@ def leaves(scores: list[float | None]) -> list[Node]:
     ]
 
 
+@example(36, [0.578125, 0.25], 1.0)  # rounds up to 37 if the quotient is taken last
 @given(
     st.integers(0, 64),
     st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=64),
