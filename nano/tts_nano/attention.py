@@ -140,13 +140,13 @@ class BatchAttention:
 
 
 def over_lanes(combine: np.ufunc, x: Floats) -> Floats:
-    """`x` combined over its last axis, half with half, always in the same order: [..., 1].
+    """`x` combined over its last axis, in order: [..., 1].
 
-    Several times faster than a reduction over an axis as short as a block.
+    Transposed first: NumPy is slow over an axis that is as short as a block and last.
     """
-    while (width := x.shape[-1]) > 1:
-        x = combine(x[..., : width // 2], x[..., width // 2 :])
-    return x
+    lanes = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T)
+    combined: Floats = combine.reduce(lanes, axis=0)
+    return combined.reshape(*x.shape[:-1], 1)
 
 
 @dataclass(frozen=True, slots=True)

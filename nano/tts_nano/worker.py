@@ -142,6 +142,8 @@ def _settle(replies: Sequence[tuple[Ticket, Reply]]) -> None:
         if ticket.done.done():
             continue
         if isinstance(reply, BackendError):
-            ticket.done.set_exception(reply)
+            error = type(reply)(str(reply))  # each its own: raising writes into it
+            error.__cause__ = reply.__cause__
+            ticket.done.set_exception(error)
         else:
             ticket.done.set_result(reply)
