@@ -105,7 +105,7 @@ REQUESTS = st.lists(
 ALONE: dict[Any, list[tuple[int, ...]]] = {}
 
 
-@settings(max_examples=20)
+@settings(max_examples=60)
 @given(REQUESTS, st.sampled_from([0, 40_000, 400_000, 1 << 26]), st.sampled_from([1, 3, 16, 40]))
 def test_any_traffic_gives_every_request_what_it_gets_alone(
     open_engine: Open, traffic: list[Any], cache_bytes: int, max_batch: int
@@ -294,7 +294,7 @@ def test_a_tiny_cache_is_never_exceeded_by_ten_thousand_requests(open_engine: Op
 # Cancellation
 
 
-@settings(max_examples=15)
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.sampled_from([0, 60_000, 1 << 26]))
 def test_cancellations_at_any_moment_leave_nothing_behind(
     open_engine: Open, seed: int, cache_bytes: int
