@@ -83,7 +83,7 @@ class Run:
             pool=None if pool is None else pool.purse,
             give_up=lambda: self._stop(StopReason.BUDGET),
             listener=Listener(
-                held=lambda hold, bounds: self._journal.tell(Held(hold, dict(bounds))),
+                held=lambda hold, bounds: self._journal.tell(Held(hold, bounds)),
                 settled=lambda hold, who, cost: self._journal.tell(Settled(hold, who, cost)),
             ),
         )

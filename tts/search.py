@@ -14,7 +14,7 @@ from tts.events import Added, Event, Judged, apply
 from tts.policy import Policy
 from tts.seeds import node_seed
 from tts.tree import Node, Tree
-from tts.types import POLICY, VERIFIER, Finish, Judgement, Key, Problem, Step
+from tts.types import POLICY, VERIFIER, Finish, Key, Problem, Step
 from tts.verifier import Case, Verifier
 
 
@@ -66,8 +66,7 @@ class RunningSearch:
         self._journal = journal
         self._seed = seed
         self._sampled: dict[Key, int] = {}  # children begun, by parent
-        # What was said of each step of a path, by its end: there for all that was asked about.
-        self._judged: dict[Key, tuple[Judgement | None, ...]] = {(): ()}
+        self._asked: set[Key] = set()  # the verifier was asked about; it may have had no say
 
     @property
     def root(self) -> Node:
@@ -161,7 +160,7 @@ class RunningSearch:
         leaf = await self._write(node, key, max_tokens)
         if self._verifier is not None:
             for step in leaf.path():
-                if step.key not in self._judged:
+                if step.key not in self._asked:
                     bounds = {VERIFIER: self._verifier.bound(self._case(step), 0)}
                     async with self._ledger.hold(bounds, step.depth + 1) as hold:
                         await self._judge(step, hold)
@@ -203,19 +202,20 @@ class RunningSearch:
         scores = [None if verdict is None else verdict.score for verdict in case.judged]
         path = node.path()[len(case.judged) :]
         for judged, verdict in zip(path, verdicts, strict=True):
-            self._judged[judged.key] = (*self._judged[judged.key[:-1]], verdict)
+            self._asked.add(judged.key)
             scores.append(None if verdict is None else verdict.score)
             score = self._verifier.reduction(scores)
             self._journal.tell(Judged(judged.key, verdict, score))
 
     def _case(self, node: Node) -> Case:
         """The path to `node`, of which what lies below the last judged step is to be judged."""
-        key = node.key
-        while key not in self._judged:
-            key = key[:-1]
-        unjudged = range(len(key) + 1, len(node.key) + 1)
-        seeds = tuple(node_seed(self._seed, self.problem.id, node.key[:end]) for end in unjudged)
-        return Case(self.problem, node.steps(), self._judged[key], seeds)
+        path = node.path()
+        asked = len(path)
+        while asked and path[asked - 1].key not in self._asked:
+            asked -= 1
+        judged = tuple(each.judgement for each in path[:asked])
+        seeds = tuple(node_seed(self._seed, self.problem.id, each.key) for each in path[asked:])
+        return Case(self.problem, node.steps(), judged, seeds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tts.types import Finish, Judgement, Key, Step
 
@@ -24,8 +24,7 @@ class Node:
     """P(the prefix is right) in [0, 1], reduced over the path; None: no verdict on any of it."""
     tokens: int = 0
     """Output tokens from the root down to and with this step."""
-    children: list[Node] = field(default_factory=list)
-    _steps: tuple[Step, ...] | None = None  # of the path, once asked for
+    children: Sequence[Node] = ()
 
     @property
     def depth(self) -> int:
@@ -59,9 +58,7 @@ class Node:
 
     def steps(self) -> tuple[Step, ...]:
         """The path's steps, first to last."""
-        if self._steps is None:
-            self._steps = tuple(node.step for node in self.path() if node.step is not None)
-        return self._steps
+        return tuple(node.step for node in self.path() if node.step is not None)
 
     @property
     def text(self) -> str:
@@ -102,7 +99,11 @@ class Tree:
         tokens = parent.tokens + (len(step.token_ids) or step.cost.output_tokens)
         node = Node(key, parent, step, score=parent.score, tokens=tokens)
         self._nodes[key] = node
-        parent.children.append(node)
+        # Most nodes are leaves: a list for each would be a sixth of all that a search remembers.
+        if isinstance(parent.children, list):
+            parent.children.append(node)
+        else:
+            parent.children = [node]
         return node
 
     def answers(self) -> list[Node]:

@@ -18,7 +18,11 @@ except for translations, which have to be read: there it compares the teacher's 
     x = 12
     print(x == 12)
 
-Here `x = 7` is any number: doing the announced move to both sides has to give the new sides.
+Here `x = 7` is any number: doing the announced move to both sides has to give the new sides. Where
+x is divided, it is a fraction, so that nothing is rounded:
+
+    from fractions import Fraction
+    x = Fraction(7)
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from training.verifier.execute import approves, run
+from training.verifier.execute import IMPORT, approves, run
 from tts_nano.problems import Claim, NanoProblem, claim, equations, reduction, words
 from tts_nano.problems.expression import (
     Binary,
@@ -193,19 +197,22 @@ def _about_equation(state: str, found: Claim, error: int) -> Critique:
         return _refused()
     moved = (_after_move(before[0], move, constant), _after_move(before[1], move, constant))
     code = _both_sides(found, moved, after)
-    inverse = equations._inverse(left, right)  # noqa: SLF001
-    total = value(inverse.arithmetic) if inverse is not None else None
-    if inverse is None or total is None or total.denominator != 1 or not isinstance(left, Binary):
+    undo = equations.inverse(left, right)
+    total = value(undo.arithmetic) if undo is not None else None
+    if undo is None or total is None or total.denominator != 1 or not isinstance(left, Binary):
         return _written(f"{found.move} ", "is wrong.", code)
     rest = left.left if mentions_x(left.left) else left.right
-    opening = f"{inverse.move}: {show(inverse.arithmetic)}: "
+    opening = f"{undo.move}: {show(undo.arithmetic)}: "
     shown = f"{show(rest)} = {total + error}"
-    return _written(opening, f"{worked(inverse.arithmetic, error)}, and so {shown}.", code)
+    return _written(opening, f"{worked(undo.arithmetic, error)}, and so {shown}.", code)
 
 
 def _both_sides(found: Claim, expected: tuple[str, str], after: tuple[str, str]) -> str:
-    comparisons = [f"{a} == {b}" for a, b in zip(expected, after, strict=True)]
-    return f"x = {ANY_X}\nprint({found.left} == {found.right}, {', '.join(comparisons)})"
+    comparisons = ", ".join(f"{a} == {b}" for a, b in zip(expected, after, strict=True))
+    number = f"x = {ANY_X}"
+    if "/" in expected[0] + after[0]:
+        number = f"{IMPORT}x = Fraction({ANY_X})"
+    return f"{number}\nprint({found.left} == {found.right}, {comparisons})"
 
 
 def _move(announced: str) -> tuple[str | None, str | None]:
