@@ -112,7 +112,7 @@ class Run:
 
 
 def train(run: Run, arguments: argparse.Namespace) -> None:
-    """Train until the tokens are spent, from the checkpoint in the output folder if there is one."""
+    """Train until the tokens are spent, from the output folder's checkpoint if there is one."""
     run.resume(arguments.output)
     print(f"{sum(each.numel() for each in run.model.parameters())} parameters", flush=True)
     forward = torch.compile(run.model, dynamic=False)
