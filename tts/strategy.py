@@ -10,6 +10,12 @@ import anyio
 import numpy as np
 
 from tts.errors import ConfigError as ConfigError
+from tts.paper import Bill as Bill
+from tts.paper import Paper as Paper
+from tts.shares import in_proportion as in_proportion
+from tts.shares import in_turn as in_turn
+from tts.shares import ranked as ranked
+from tts.shares import systematic as systematic
 from tts.tree import Node as Node
 from tts.types import PLAIN as PLAIN
 from tts.types import Finish as Finish
@@ -119,6 +125,9 @@ class Strategy(Protocol):
 
     It grows the tree; choosing the answer is a selector's work. `run` must not keep state on
     the strategy: one value serves many problems at once.
+
+    A class may also say where it is from (`papers`, a tuple of `Paper`) and what it costs (`bill`,
+    a `Bill`); `tts strategies` and `tts cite` show it.
     """
 
     needs_verifier: ClassVar[bool]
