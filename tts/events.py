@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tts.tree import Tree
-from tts.types import Account, Cost, Judgement, Key, Problem, Step
+from tts.types import PLAIN, Account, Cost, Judgement, Key, Manner, Problem, Step
 
 
 class StopReason(Enum):
@@ -63,6 +63,8 @@ class Added:
 
     key: Key
     step: Step
+    manner: Manner = PLAIN
+    """How it was asked for; together with the key it decides the seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ Event = Started | Held | Settled | Added | Judged | Stopped
 def apply(event: Event, tree: Tree) -> None:
     """Let `tree` know of `event`: the only way in which a tree changes."""
     match event:
-        case Added(key, step):
-            tree.add(key, step)
+        case Added(key, step, manner):
+            tree.add(key, step, manner)
         case Judged(key, judgement, score):
             node = tree[key]
             node.judgement, node.score = judgement, score

@@ -10,27 +10,46 @@ from typing import Protocol
 from tts.backends.base import Backend, Dialect, Ending, ModelInfo, Request, Sample, Sampling
 from tts.budget.meter import Meter
 from tts.errors import ConfigError, Overlong
-from tts.types import Cost, Finish, Problem, Step
+from tts.types import PLAIN, Cost, Finish, Manner, Problem, Step
 
 
 class Policy(Protocol):
-    """Extends prefixes of solutions. Many are extended at once: keep no state between them."""
+    """Extends prefixes of solutions. Many are extended at once: keep no state between them.
+
+    A `manner` that a policy cannot follow is a `ConfigError` that says so, never ignored.
+    """
 
     @property
     def model(self) -> ModelInfo: ...
 
-    def bound(self, problem: Problem, prefix: Sequence[Step], max_tokens: int) -> Cost:
+    def bound(
+        self, problem: Problem, prefix: Sequence[Step], max_tokens: int, manner: Manner = PLAIN
+    ) -> Cost:
         """The most that one call below can cost."""
         ...
 
     async def extend(
-        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+        self,
+        problem: Problem,
+        prefix: Sequence[Step],
+        *,
+        max_tokens: int,
+        seed: int,
+        meter: Meter,
+        manner: Manner = PLAIN,
     ) -> Step:
         """Sample the next step, of at most `max_tokens` tokens."""
         ...
 
     async def complete(
-        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+        self,
+        problem: Problem,
+        prefix: Sequence[Step],
+        *,
+        max_tokens: int,
+        seed: int,
+        meter: Meter,
+        manner: Manner = PLAIN,
     ) -> Sequence[Step]:
         """Sample on to the end, of at most `max_tokens` tokens; at least one step."""
         ...
@@ -64,10 +83,12 @@ class LanguagePolicy:
     def model(self) -> ModelInfo:
         return self._model
 
-    def bound(self, problem: Problem, prefix: Sequence[Step], max_tokens: int) -> Cost:
+    def bound(
+        self, problem: Problem, prefix: Sequence[Step], max_tokens: int, manner: Manner = PLAIN
+    ) -> Cost:
         """One request with one sample."""
         return Cost(
-            prompt_tokens=len(self._prompt_ids(problem.prompt))
+            prompt_tokens=len(self._prompt_ids(problem.prompt, manner.instruction, manner.draft))
             + sum(len(step.token_ids) for step in prefix),
             output_tokens=max_tokens,
             samples=1,
@@ -75,18 +96,32 @@ class LanguagePolicy:
         )
 
     async def extend(
-        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+        self,
+        problem: Problem,
+        prefix: Sequence[Step],
+        *,
+        max_tokens: int,
+        seed: int,
+        meter: Meter,
+        manner: Manner = PLAIN,
     ) -> Step:
         """Sample until the delimiter, the end of the answer, or `max_tokens`."""
         stop = (self._dialect.delimiter,)
-        sample, cost = await self._generate(problem, prefix, max_tokens, seed, meter, stop)
+        sample, cost = await self._generate(problem, prefix, max_tokens, seed, meter, stop, manner)
         return Step(sample.text, sample.token_ids, sample.logprob, _FINISH[sample.ending], cost)
 
     async def complete(
-        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+        self,
+        problem: Problem,
+        prefix: Sequence[Step],
+        *,
+        max_tokens: int,
+        seed: int,
+        meter: Meter,
+        manner: Manner = PLAIN,
     ) -> Sequence[Step]:
         """Sample until the end of the answer in one call, then cut it into steps."""
-        sample, cost = await self._generate(problem, prefix, max_tokens, seed, meter, ())
+        sample, cost = await self._generate(problem, prefix, max_tokens, seed, meter, (), manner)
         return self._split(sample, cost)
 
     async def aclose(self) -> None:
@@ -100,28 +135,38 @@ class LanguagePolicy:
         seed: int,
         meter: Meter,
         stop: tuple[str, ...],
+        manner: Manner,
     ) -> tuple[Sample, Cost]:
-        prompt = self._prompt_ids(problem.prompt)
+        prompt = self._prompt_ids(problem.prompt, manner.instruction, manner.draft)
         for step in prefix:
             prompt += step.token_ids
+        sampling = self._sampling
+        if manner.temperature is not None:
+            sampling = replace(sampling, temperature=manner.temperature)
         request = Request(
             prompt,
             max_tokens,
             seeds=(seed,),
-            sampling=self._sampling,
+            sampling=sampling,
             stop=stop,
             priority=len(prefix),
         )
         generation = await self._backend.generate(request, meter)
         return generation.samples[0], generation.cost
 
-    def _render(self, question: str) -> tuple[int, ...]:
+    def _render(self, question: str, instruction: str | None, draft: str | None) -> tuple[int, ...]:
         """Ids of the conversation in which `question` waits for its answer."""
         if not question.strip():
             raise ConfigError("the problem is empty")
-        messages = [{"role": "user", "content": self._dialect.user.format(problem=question)}]
+        asked = self._dialect.user.format(problem=question)
+        if draft is None and instruction is not None:
+            asked = f"{asked}\n\n{instruction}"
+        messages = [{"role": "user", "content": asked}]
         if self._dialect.system is not None:
             messages.insert(0, {"role": "system", "content": self._dialect.system})
+        if draft is not None and instruction is not None:
+            messages.append({"role": "assistant", "content": draft})
+            messages.append({"role": "user", "content": instruction})
         ids = self._backend.tokenizer.chat(messages)
         room = self.model.context_tokens - len(ids)
         if room < 1:
@@ -171,26 +216,41 @@ class FunctionPolicy:
     """A policy out of a plain coroutine function, for agent frameworks and tests.
 
     It writes whole solutions only: every step that it gives is an answer. Its tokens are not
-    known, so that it costs samples and calls.
+    known, so that it costs samples and calls. It takes no temperature and no instruction.
     """
 
     def __init__(self, write: Writer) -> None:
         self._write = write
-        self._model = ModelInfo(getattr(write, "__name__", "function"), 0, 1 << 30)
+        name = getattr(write, "__name__", "function")
+        self._model = ModelInfo(name, 0, 1 << 30, dialect=Dialect(user="{problem}"))
 
     @property
     def model(self) -> ModelInfo:
         return self._model
 
-    def bound(self, problem: Problem, prefix: Sequence[Step], max_tokens: int) -> Cost:
+    def bound(
+        self, problem: Problem, prefix: Sequence[Step], max_tokens: int, manner: Manner = PLAIN
+    ) -> Cost:
         return Cost(samples=1, calls=1)
 
     async def extend(
-        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+        self,
+        problem: Problem,
+        prefix: Sequence[Step],
+        *,
+        max_tokens: int,
+        seed: int,
+        meter: Meter,
+        manner: Manner = PLAIN,
     ) -> Step:
         if prefix:
             raise ConfigError(
                 f"{self._model.name} writes whole solutions and cannot go on from one"
+            )
+        if manner.temperature is not None or manner.instruction is not None:
+            raise ConfigError(
+                f"{self._model.name} is a plain function of a problem and a seed, and takes no "
+                f"temperature and no instruction: {manner}"
             )
         bound = self.bound(problem, prefix, max_tokens)
         with meter.call(bound) as reading:
@@ -199,9 +259,19 @@ class FunctionPolicy:
         return Step(text, finish=Finish.EOS, cost=bound)
 
     async def complete(
-        self, problem: Problem, prefix: Sequence[Step], *, max_tokens: int, seed: int, meter: Meter
+        self,
+        problem: Problem,
+        prefix: Sequence[Step],
+        *,
+        max_tokens: int,
+        seed: int,
+        meter: Meter,
+        manner: Manner = PLAIN,
     ) -> Sequence[Step]:
-        return [await self.extend(problem, prefix, max_tokens=max_tokens, seed=seed, meter=meter)]
+        whole = await self.extend(
+            problem, prefix, max_tokens=max_tokens, seed=seed, meter=meter, manner=manner
+        )
+        return [whole]
 
     async def aclose(self) -> None:
         """Nothing to release."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -88,7 +88,13 @@ class Run:
             ),
         )
         self._search = RunningSearch(
-            problem, policy, verifier, self._ledger, self._journal, plan.seed
+            replace(problem, answer=None),  # which is for graders alone
+            policy,
+            verifier,
+            checker,
+            self._ledger,
+            self._journal,
+            plan.seed,
         )
 
     def cancel(self) -> None:
@@ -137,18 +143,45 @@ class Run:
     async def _work(self, deadline: float) -> None:
         with anyio.CancelScope(deadline=deadline) as clock:
             with self._scope:
-                await self._plan.strategy.run(self._search)
-            if self._reason is StopReason.BUDGET and not self._journal.tree.answers():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._keep_time, deadline)
+                    await self._plan.strategy.run(self._search)
+                    group.cancel_scope.cancel()
+            scarce = self._reason in {StopReason.BUDGET, StopReason.DEADLINE}
+            if scarce and not self._journal.tree.answers():
                 await self._finish()
         if clock.cancelled_caught:
             self._reason = StopReason.DEADLINE
+
+    async def _keep_time(self, deadline: float) -> None:
+        """Stop the strategy as long as there is still time to finish the best that it began.
+
+        Like the ledger's reserve it is at most a quarter of the whole, and is given back with the
+        first answer. An answer that is being written to its end is nearer to it than one begun now.
+        """
+        tree, pace = self._journal.tree, self._search.pace
+        now = anyio.current_time()
+        quarter = (deadline - now) / 4
+        if math.isinf(quarter):
+            return
+        await anyio.sleep(max(0.0, 3 * quarter))
+        while not tree.answers():
+            needed = pace.seconds(self._search.tokens_left(_most_promising(tree)))
+            spare = deadline - min(needed, quarter) - anyio.current_time()
+            if spare > 0:
+                await anyio.sleep(spare)
+            elif pace.whole or math.isinf(needed):
+                await self._journal.news()
+            else:
+                self._stop(StopReason.DEADLINE)
+                return
 
     async def _finish(self) -> None:
         """Bring the best that was begun to an end, with what was kept back for it."""
         self._ledger.release_reserve()
         leaf = _most_promising(self._journal.tree)
         room = self._ledger.room()
-        prompt = self._policy.bound(self.problem, leaf.steps(), 0).prompt_tokens
+        prompt = self._policy.bound(self._search.problem, leaf.steps(), 0).prompt_tokens
         per_token = 2 * self._policy.model.parameters
         affordable = min(room.tokens, room.flops / per_token - prompt if per_token else math.inf)
         max_tokens = min(self._search.tokens_left(leaf), affordable)
@@ -175,7 +208,7 @@ class Run:
 
     async def _conclude(self, seconds: float, errors: tuple[str, ...]) -> Result:
         journal = self._journal
-        ends = [node for node in journal.tree if node.finished]
+        ends = _ends(journal.tree)
         texts = [node.text for node in ends]
         # A text cut at a limit states no answer, whatever is written in it.
         answers = [
@@ -209,6 +242,13 @@ class Run:
             ),
             undecided=classes.unknown,
         )
+
+
+def _ends(tree: Tree) -> list[Node]:
+    """Finished solutions; those in what was only scratched if there is no other answer."""
+    ends = [node for node in tree if node.finished]
+    own = [node for node in ends if not any(step.manner.scratch for step in node.path())]
+    return own if any(node.answered for node in own) else ends
 
 
 def _reserve(budget: Budget, policy: Policy) -> Amount:

@@ -9,12 +9,16 @@ from operator import attrgetter
 import anyio
 import numpy as np
 
+from tts.answers import Comparer, Roll, extract_answer
 from tts.budget.ledger import Bounds, Hold, Ledger
+from tts.errors import Overlong
 from tts.events import Added, Event, Judged, apply
+from tts.pace import Pace
 from tts.policy import Policy
+from tts.refine import complaint
 from tts.seeds import node_seed
 from tts.tree import Node, Tree
-from tts.types import POLICY, VERIFIER, Finish, Key, Problem, Step
+from tts.types import PLAIN, POLICY, VERIFIER, Finish, Key, Manner, Problem, Revising, Step
 from tts.verifier import Case, Verifier
 
 
@@ -54,19 +58,24 @@ class RunningSearch:
         problem: Problem,
         policy: Policy,
         verifier: Verifier | None,
+        checker: Comparer,
         ledger: Ledger,
         journal: Journal,
         seed: int,
     ) -> None:
         self.problem = problem
         self.rng = np.random.default_rng(node_seed(seed, problem.id, ()))
+        self.pace = Pace()
+        """How fast the policy writes."""
         self._policy = policy
         self._verifier = verifier
+        self._roll = Roll(checker)
         self._ledger = ledger
         self._journal = journal
         self._seed = seed
         self._sampled: dict[Key, int] = {}  # children begun, by parent
         self._asked: set[Key] = set()  # the verifier was asked about; it may have had no say
+        self._judging: dict[Key, anyio.Event] = {}  # set when the verifier has spoken
 
     @property
     def root(self) -> Node:
@@ -76,25 +85,73 @@ class RunningSearch:
     def budget_left(self) -> float:
         return self._ledger.left
 
-    async def expand(self, node: Node, n: int = 1) -> list[Node]:
-        return await self.expand_all({node: n})
+    @property
+    def takes_instructions(self) -> bool:
+        return self._policy.model.dialect.takes_instructions
 
-    async def expand_all(self, allocation: Mapping[Node, int]) -> list[Node]:
+    async def expand(
+        self, node: Node, n: int = 1, *, judge: bool = True, manner: Manner = PLAIN
+    ) -> list[Node]:
+        return await self.expand_all({node: n}, judge=judge, manner=manner)
+
+    async def expand_all(
+        self, allocation: Mapping[Node, int], *, judge: bool = True, manner: Manner = PLAIN
+    ) -> list[Node]:
         children: list[Node] = []
+        asked = self._verifier if judge else None
 
-        async def one(parent: Node, ground: _Ground, key: Key) -> None:
-            children.append(await self._extend(parent, ground, key))
+        async def one(family: _Family, key: Key) -> None:
+            if asked is not None:
+                await self.judge(family.parent)
+            ground = family.ground
+            if ground is None:
+                ground = family.ground = self._ground(family.parent, manner, asked)
+            children.append(await self._extend(ground, key, manner, asked))
 
         async with anyio.create_task_group() as group:
             for parent, n in allocation.items():
-                ground = self._ground(parent)
+                family = _Family(parent)
                 for _ in range(n):
-                    group.start_soon(one, parent, ground, self._next_key(parent))
+                    group.start_soon(one, family, self._next_key(parent))
         return sorted(children, key=_by_key)
 
-    async def complete(self, node: Node) -> Node:
+    async def complete(self, node: Node, *, judge: bool = True, manner: Manner = PLAIN) -> Node:
         key = self._next_key(node)
-        return await self._complete(node, key, self.tokens_left(node))
+        leaf = await self._write(node, key, self.tokens_left(node, manner), manner)
+        return await self.judge(leaf) if judge else leaf
+
+    async def judge(self, node: Node) -> Node:
+        """A step at a time, each under a hold of its own: a hold for all would be the worst case of
+        every step together, and keep others waiting for what is hardly ever spent.
+        """
+        if self._verifier is not None and node.key not in self._asked:
+            for step in node.path():
+                while step.key not in self._asked:
+                    if (spoken := self._judging.get(step.key)) is not None:
+                        await spoken.wait()
+                    else:
+                        await self._judge_alone(step, self._verifier)
+        return node
+
+    async def revise(
+        self, node: Node, how: Revising = Revising.AUTO, *, judge: bool = True
+    ) -> Node | None:
+        if not node.finished:
+            raise ValueError(f"node {node.key} is not finished and cannot be revised")
+        wrong = (await self.judge(node)).first_wrong
+        if wrong is None or wrong.parent is None:
+            return None
+        if how is Revising.RESUME or (how is Revising.AUTO and not self.takes_instructions):
+            return await self.complete(wrong.parent, judge=judge)
+        manner = Manner(instruction=complaint(wrong), draft=node.text)
+        try:
+            room = self.tokens_left(self.root, manner)
+        except Overlong:
+            return None
+        return await self.complete(self.root, judge=judge, manner=manner) if room > 0 else None
+
+    async def answer_class(self, node: Node) -> int | None:
+        return await self._roll.label(extract_answer(node.text) if node.answered else None)
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
         async def run() -> None:
@@ -106,12 +163,12 @@ class RunningSearch:
 
     async def finish(self, node: Node, max_tokens: int) -> None:
         """Complete `node` within `max_tokens`, unjudged: the last use of a spent budget."""
-        await self._write(node, self._next_key(node), max_tokens)
+        await self._write(node, self._next_key(node), max_tokens, PLAIN)
 
-    def tokens_left(self, node: Node) -> int:
+    def tokens_left(self, node: Node, manner: Manner = PLAIN) -> int:
         """How many tokens an answer that begins with `node` may still take."""
         room = self._policy.model.dialect.answer_tokens - node.tokens
-        prompt = self._policy.bound(self.problem, node.steps(), 0).prompt_tokens
+        prompt = self._policy.bound(self.problem, node.steps(), 0, manner).prompt_tokens
         return min(room, self._policy.model.context_tokens - prompt)
 
     def _next_key(self, parent: Node) -> Key:
@@ -121,90 +178,89 @@ class RunningSearch:
         self._sampled[parent.key] = index + 1
         return (*parent.key, index)
 
-    def _ground(self, parent: Node) -> _Ground:
+    def _ground(self, parent: Node, manner: Manner, asked: Verifier | None) -> _Ground:
         """Work out once what all steps below `parent` have in common."""
         steps = parent.steps()
-        prompt = self._policy.bound(self.problem, steps, 0).prompt_tokens
-        dialect, context = self._policy.model.dialect, self._policy.model.context_tokens
-        max_tokens = min(
-            dialect.step_tokens, dialect.answer_tokens - parent.tokens, context - prompt
+        max_tokens = max(
+            0, min(self._policy.model.dialect.step_tokens, self.tokens_left(parent, manner))
         )
-        bounds = {POLICY: self._policy.bound(self.problem, steps, max(0, max_tokens))}
-        if self._verifier is not None:
-            bounds[VERIFIER] = self._verifier.bound(self._case(parent), max(0, max_tokens))
+        bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens, manner)}
+        if asked is not None:
+            bounds[VERIFIER] = asked.bound(self._case(parent), max_tokens)
         return _Ground(steps, max_tokens, bounds)
 
-    async def _extend(self, parent: Node, ground: _Ground, key: Key) -> Node:
+    async def _extend(
+        self, ground: _Ground, key: Key, manner: Manner, asked: Verifier | None
+    ) -> Node:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
-            return self._add(key, Step("", finish=Finish.LENGTH))
+            return self._add(key, Step("", finish=Finish.LENGTH), manner)
         async with self._ledger.hold(ground.bounds, len(key)) as hold:
-            with hold.charge(POLICY) as meter:
+            with self.pace.timed() as written, hold.charge(POLICY) as meter:
                 step = await self._policy.extend(
                     self.problem,
                     ground.steps,
                     max_tokens=ground.max_tokens,
-                    seed=node_seed(self._seed, self.problem.id, key),
+                    seed=node_seed(self._seed, self.problem.id, key, manner),
                     meter=meter,
+                    manner=manner,
                 )
-            child = self._add(key, step)
-            await self._judge(child, hold)
+                written.tokens = step.cost.output_tokens
+            child = self._add(key, step, manner)
+            if asked is not None:
+                await self._judge(child, asked, hold)
         return child
 
-    async def _complete(self, node: Node, key: Key, max_tokens: int) -> Node:
-        """Sample to the end, then have all of it judged, a step at a time.
-
-        Each judgement has a hold of its own: a hold for all would be the worst case of every step
-        together, and keep others waiting for what is hardly ever spent.
-        """
-        leaf = await self._write(node, key, max_tokens)
-        if self._verifier is not None:
-            for step in leaf.path():
-                if step.key not in self._asked:
-                    bounds = {VERIFIER: self._verifier.bound(self._case(step), 0)}
-                    async with self._ledger.hold(bounds, step.depth + 1) as hold:
-                        await self._judge(step, hold)
-        return leaf
-
-    async def _write(self, node: Node, key: Key, max_tokens: int) -> Node:
+    async def _write(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Node:
         if max_tokens < 1:
-            return self._add(key, Step("", finish=Finish.LENGTH))
+            return self._add(key, Step("", finish=Finish.LENGTH), manner)
         steps = node.steps()
-        bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens)}
+        bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens, manner)}
         async with self._ledger.hold(bounds, len(key)) as hold:
-            with hold.charge(POLICY) as meter:
-                written = await self._policy.complete(
+            with self.pace.timed(whole=True) as written, hold.charge(POLICY) as meter:
+                rest = await self._policy.complete(
                     self.problem,
                     steps,
                     max_tokens=max_tokens,
-                    seed=node_seed(self._seed, self.problem.id, key),
+                    seed=node_seed(self._seed, self.problem.id, key, manner),
                     meter=meter,
+                    manner=manner,
                 )
-        for step in written:
-            node = self._add(key, step)
+                written.tokens = sum(step.cost.output_tokens for step in rest)
+        for step in rest:
+            node = self._add(key, step, manner)
             key = (*key, 0)
             self._sampled[node.key] = 1  # so that a later sample here gets another key
         return node
 
-    def _add(self, key: Key, step: Step) -> Node:
-        self._journal.tell(Added(key, step))
+    def _add(self, key: Key, step: Step, manner: Manner) -> Node:
+        self._journal.tell(Added(key, step, manner))
         if step.finish is Finish.EOS:
             self._ledger.release_reserve()  # there is an answer: nothing has to be kept back
         return self._journal.tree[key]
 
-    async def _judge(self, node: Node, hold: Hold) -> None:
+    async def _judge_alone(self, node: Node, verifier: Verifier) -> None:
+        """Under a hold of its own; all before `node` on its path is judged."""
+        spoken = self._judging[node.key] = anyio.Event()
+        try:
+            bounds = {VERIFIER: verifier.bound(self._case(node), 0)}
+            async with self._ledger.hold(bounds, node.depth + 1) as hold:
+                await self._judge(node, verifier, hold)
+        finally:
+            del self._judging[node.key]
+            spoken.set()
+
+    async def _judge(self, node: Node, verifier: Verifier, hold: Hold) -> None:
         """Ask the verifier about every step up to `node` that it has not been asked about."""
-        if self._verifier is None:
-            return
         case = self._case(node)
         with hold.charge(VERIFIER) as meter:
-            verdicts = await self._verifier.judge(case, meter)
+            verdicts = await verifier.judge(case, meter)
         scores = [None if verdict is None else verdict.score for verdict in case.judged]
         path = node.path()[len(case.judged) :]
         for judged, verdict in zip(path, verdicts, strict=True):
             self._asked.add(judged.key)
             scores.append(None if verdict is None else verdict.score)
-            score = self._verifier.reduction(scores)
+            score = verifier.reduction(scores)
             self._journal.tell(Judged(judged.key, verdict, score))
 
     def _case(self, node: Node) -> Case:
@@ -216,6 +272,15 @@ class RunningSearch:
         judged = tuple(each.judgement for each in path[:asked])
         seeds = tuple(node_seed(self._seed, self.problem.id, each.key) for each in path[asked:])
         return Case(self.problem, node.steps(), judged, seeds)
+
+
+@dataclass(slots=True)
+class _Family:
+    """Next steps of one prefix that are sampled together."""
+
+    parent: Node
+    ground: _Ground | None = None
+    """Worked out when the parent is judged, if it has to be."""
 
 
 @dataclass(frozen=True, slots=True)

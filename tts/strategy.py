@@ -6,13 +6,23 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar, Protocol
 
+import anyio
 import numpy as np
 
 from tts.errors import ConfigError as ConfigError
+from tts.paper import Bill as Bill
+from tts.paper import Paper as Paper
+from tts.shares import in_proportion as in_proportion
+from tts.shares import in_turn as in_turn
+from tts.shares import ranked as ranked
+from tts.shares import systematic as systematic
 from tts.tree import Node as Node
+from tts.types import PLAIN as PLAIN
 from tts.types import Finish as Finish
 from tts.types import Judgement as Judgement
+from tts.types import Manner as Manner
 from tts.types import Problem as Problem
+from tts.types import Revising as Revising
 from tts.types import Step as Step
 
 
@@ -39,16 +49,54 @@ class Search(Protocol):
         """Share of the scarcest limit that is neither spent nor held, in [0, 1]."""
         ...
 
-    async def expand(self, node: Node, n: int = 1) -> list[Node]:
-        """Sample `n` next steps of `node`, each judged as soon as it is there; ordered by key."""
+    @property
+    def takes_instructions(self) -> bool:
+        """Whether the policy can be told anything besides the problem."""
         ...
 
-    async def expand_all(self, allocation: Mapping[Node, int]) -> list[Node]:
+    async def expand(
+        self, node: Node, n: int = 1, *, judge: bool = True, manner: Manner = PLAIN
+    ) -> list[Node]:
+        """Sample `n` next steps of `node`, each judged as soon as it is there; ordered by key.
+
+        With `judge=False` the verifier is not asked, and nothing is held for it.
+        """
+        ...
+
+    async def expand_all(
+        self, allocation: Mapping[Node, int], *, judge: bool = True, manner: Manner = PLAIN
+    ) -> list[Node]:
         """Expand several nodes at once, each by its number; ordered by key."""
         ...
 
-    async def complete(self, node: Node) -> Node:
+    async def complete(self, node: Node, *, judge: bool = True, manner: Manner = PLAIN) -> Node:
         """Sample one continuation of `node` to its end, judge its steps; returns the end."""
+        ...
+
+    async def judge(self, node: Node) -> Node:
+        """Have judged what is not judged yet on the path to `node`; returns it.
+
+        A step is judged once, however many ask for it at the same time.
+        """
+        ...
+
+    async def revise(
+        self, node: Node, how: Revising = Revising.AUTO, *, judge: bool = True
+    ) -> Node | None:
+        """Write a new solution after `node`, a finished one, of which a step was judged wrong.
+
+        Returns the new end: on another path from the root if all was written anew, or on a branch
+        after the last step before the wrong one. None: no step of it was judged wrong, or the
+        policy's context has no room for what was said of it.
+        """
+        ...
+
+    async def answer_class(self, node: Node) -> int | None:
+        """Which of the answers given so far a finished solution gives; None: it states none.
+
+        Classes of equal answers are numbered from 0 in the order in which they were first asked
+        for, and a node never changes its class. What cannot be told apart or equal is different.
+        """
         ...
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
@@ -56,11 +104,30 @@ class Search(Protocol):
         ...
 
 
+class Signal:
+    """Lets tasks of a strategy wait for what another one does: each waits until it is given."""
+
+    def __init__(self) -> None:
+        self._given = anyio.Event()
+
+    def give(self) -> None:
+        """Wake all who wait now."""
+        self._given.set()
+        self._given = anyio.Event()
+
+    async def wait(self) -> None:
+        """Return when the signal is given the next time."""
+        await self._given.wait()
+
+
 class Strategy(Protocol):
     """A frozen dataclass of knobs with one coroutine that reads like its paper.
 
     It grows the tree; choosing the answer is a selector's work. `run` must not keep state on
     the strategy: one value serves many problems at once.
+
+    A class may also say where it is from (`papers`, a tuple of `Paper`) and what it costs (`bill`,
+    a `Bill`); `tts strategies` and `tts cite` show it.
     """
 
     needs_verifier: ClassVar[bool]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tts.types import Finish, Judgement, Key, Step
+from tts.types import PLAIN, RIGHT_FROM, Finish, Judgement, Key, Manner, Step
 
 
 @dataclass(eq=False, slots=True)
@@ -24,6 +24,8 @@ class Node:
     """P(the prefix is right) in [0, 1], reduced over the path; None: no verdict on any of it."""
     tokens: int = 0
     """Output tokens from the root down to and with this step."""
+    manner: Manner = PLAIN
+    """How this step was asked for."""
     children: Sequence[Node] = ()
 
     @property
@@ -45,6 +47,15 @@ class Node:
     def rank(self) -> float:
         """The score, with "no verdict" below every verdict: for sorting, not for arithmetic."""
         return -1.0 if self.score is None else self.score
+
+    @property
+    def first_wrong(self) -> Node | None:
+        """The first of the path whose step is judged wrong; an abstention is no such verdict."""
+        for node in self.path():
+            verdict = None if node.judgement is None else node.judgement.score
+            if verdict is not None and verdict < RIGHT_FROM:
+                return node
+        return None
 
     def path(self) -> list[Node]:
         """Nodes from below the root down to this one."""
@@ -91,13 +102,13 @@ class Tree:
     def __contains__(self, key: Key) -> bool:
         return key in self._nodes
 
-    def add(self, key: Key, step: Step) -> Node:
+    def add(self, key: Key, step: Step, manner: Manner = PLAIN) -> Node:
         """Hang `step` below the node `key[:-1]`, which must exist; `key` must be new."""
         if key in self._nodes:
             raise ValueError(f"node {key} exists already")
         parent = self._nodes[key[:-1]]
         tokens = parent.tokens + (len(step.token_ids) or step.cost.output_tokens)
-        node = Node(key, parent, step, score=parent.score, tokens=tokens)
+        node = Node(key, parent, step, score=parent.score, tokens=tokens, manner=manner)
         self._nodes[key] = node
         # Most nodes are leaves: a list for each would be a sixth of all that a search remembers.
         if isinstance(parent.children, list):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NewType
+
+from tts.errors import ConfigError
 
 Key = tuple[int, ...]
 """A node's address: its sample index at each depth. The root is `()`."""
@@ -87,6 +90,49 @@ class Step:
     """Sum over the step, nats, of the sampled tokens under the raw distribution; <= 0."""
     finish: Finish = Finish.STEP
     cost: Cost = FREE
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a sample is asked for, where that is not the policy's own way.
+
+    Raises:
+        ConfigError: a temperature below 0, or a draft without an instruction.
+    """
+
+    temperature: float | None = None
+    """>= 0; 0 is greedy. None: the policy's own."""
+    instruction: str | None = None
+    """What the policy is told besides the problem; not every policy can be told anything."""
+    draft: str | None = None
+    """An earlier solution, shown as the policy's own turn before the instruction."""
+    scratch: bool = False
+    """Written only so that something can be judged by it: a candidate only if there is no other."""
+
+    def __post_init__(self) -> None:
+        if self.temperature is not None and not 0 <= self.temperature < math.inf:
+            raise ConfigError(f"temperature={self.temperature} must be 0 or above")
+        if self.draft is not None and self.instruction is None:
+            raise ConfigError("a draft is shown with an instruction of what to do about it")
+
+
+PLAIN: Final = Manner()
+"""The policy's own way."""
+
+
+class Revising(Enum):
+    """How a solution is written again after one of its steps was found wrong."""
+
+    AUTO = "auto"
+    """REWRITE if the policy takes instructions, else RESUME."""
+    REWRITE = "rewrite"
+    """The policy is shown the whole solution and the critique, and writes a new one."""
+    RESUME = "resume"
+    """The policy goes on after the last step before the wrong one; it never sees the critique."""
+
+
+RIGHT_FROM: Final = 0.5
+"""A step is judged wrong if its score is below this."""
 
 
 @dataclass(frozen=True, slots=True)

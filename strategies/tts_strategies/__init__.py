@@ -6,5 +6,6 @@ from tts_strategies.dvts import DVTS as DVTS
 from tts_strategies.mcts import MCTS as MCTS
 from tts_strategies.particles import Particles as Particles
 from tts_strategies.rebase import Rebase as Rebase
+from tts_strategies.refine import Refine as Refine
 
-__all__ = ["DVTS", "MCTS", "Beam", "BestOfN", "Particles", "Rebase"]
+__all__ = ["DVTS", "MCTS", "Beam", "BestOfN", "Particles", "Rebase", "Refine"]

@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Node, Search, at_least
+from tts.strategy import Bill, Paper, Search, at_least, in_turn, ranked
+
+SNELL = Paper(
+    "Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling Model Parameters",
+    ("Charlie Snell", "Jaehoon Lee", "Kelvin Xu", "Aviral Kumar"),
+    2024,
+    arxiv="2408.03314",
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,8 @@ class Beam:
     n: int = 16  # N
     width: int = 4  # M
     needs_verifier: ClassVar[bool] = True
+    papers: ClassVar = (SNELL,)
+    bill: ClassVar = Bill("n * depth", "n * depth")
 
     def __post_init__(self) -> None:
         at_least(1, n=self.n, width=self.width)
@@ -28,13 +37,5 @@ class Beam:
         slots = self.n
         while level:
             slots -= sum(node.finished for node in level)
-            level = await search.expand_all(self._allocate(level, slots))
-
-    def _allocate(self, level: list[Node], slots: int) -> dict[Node, int]:
-        """The slots, M for each of the best open prefixes, the rest for the one after them."""
-        open_prefixes = [node for node in level if not node.finished]
-        ranked = sorted(open_prefixes, key=lambda node: node.rank, reverse=True)
-        shares: dict[Node, int] = {}
-        for node in ranked:
-            shares[node] = min(self.width, slots - sum(shares.values()))
-        return {node: share for node, share in shares.items() if share > 0}
+            kept = ranked(node for node in level if not node.finished)
+            level = await search.expand_all(in_turn(slots, self.width, kept))

@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Search, at_least
+from tts.strategy import Bill, Paper, Search, at_least
+
+COBBE = Paper(
+    "Training Verifiers to Solve Math Word Problems",
+    ("Karl Cobbe", "Vineet Kosaraju", "Mohammad Bavarian", "others"),
+    2021,
+    arxiv="2110.14168",
+)
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,8 @@ class BestOfN:
 
     n: int = 16  # N
     needs_verifier: ClassVar[bool] = False
+    papers: ClassVar = (COBBE,)
+    bill: ClassVar = Bill("n", "n * depth")
 
     def __post_init__(self) -> None:
         at_least(1, n=self.n)

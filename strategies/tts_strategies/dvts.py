@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Search, at_least
+from tts.strategy import Bill, Paper, Search, at_least
+
+BEECHING = Paper(
+    "Scaling Test-Time Compute with Open Models",
+    ("Edward Beeching", "Lewis Tunstall", "Sasha Rush"),
+    2024,
+    venue="Hugging Face",
+    url="https://huggingface.co/spaces/HuggingFaceH4/blogpost-scaling-test-time-compute",
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,10 @@ class DVTS:
     n: int = 16  # N
     width: int = 4  # M
     needs_verifier: ClassVar[bool] = True
+    papers: ClassVar = (BEECHING,)
+    bill: ClassVar = Bill(
+        "max(1, n // width) * width * depth", "max(1, n // width) * width * depth"
+    )
 
     def __post_init__(self) -> None:
         at_least(1, n=self.n, width=self.width)

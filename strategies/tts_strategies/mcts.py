@@ -2,8 +2,8 @@
 
 A walk descends by Q + U, expands the leaf that it reaches by M judged steps, and backs up the best
 of their scores. `workers` walks go on at once; one counts as a visit worth nothing until its value
-is back, so that the others spread out. A prefix below which everything is finished is closed: no
-solution is reached twice.
+is back, so that the others spread out; one that finds nothing free waits until something is. A
+prefix below which everything is finished is closed: no solution is reached twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,26 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar
 
-from tts.strategy import Node, Search, at_least, positive
+from tts.strategy import Bill, Node, Paper, Search, Signal, at_least, positive
+
+SILVER = Paper(
+    "Mastering the game of Go without human knowledge",
+    ("David Silver", "Julian Schrittwieser", "Karen Simonyan", "others"),
+    2017,
+    venue="Nature 550",
+)
+KOCSIS = Paper(
+    "Bandit Based Monte-Carlo Planning",
+    ("Levente Kocsis", "Csaba Szepesvári"),
+    2006,
+    venue="ECML 2006",
+)
+CHASLOT = Paper(
+    "Parallel Monte-Carlo Tree Search",
+    ("Guillaume Chaslot", "Mark Winands", "Jaap van den Herik"),
+    2008,
+    venue="Computers and Games 2008",
+)
 
 
 class Rule(Enum):
@@ -32,6 +51,7 @@ class _Statistics:
     value: dict[Node, float] = field(default_factory=lambda: defaultdict(float))  # W
     closed: set[Node] = field(default_factory=set)
     busy: set[Node] = field(default_factory=set)  # being expanded
+    back: Signal = field(default_factory=Signal)  # given when a walk's value is back
 
     def mean(self, node: Node) -> float:  # Q
         return self.value[node] / self.visits[node] if self.visits[node] else max(0.0, node.rank)
@@ -47,6 +67,8 @@ class MCTS:
     rule: Rule = Rule.PUCT
     workers: int = 8
     needs_verifier: ClassVar[bool] = True
+    papers: ClassVar = (SILVER, KOCSIS, CHASLOT)
+    bill: ClassVar = Bill("simulations * width", "simulations * width", exact=False)
 
     def __post_init__(self) -> None:
         at_least(1, simulations=self.simulations, width=self.width, workers=self.workers)
@@ -59,16 +81,14 @@ class MCTS:
         async def worker() -> None:
             for _ in walks:
                 path = self._descend(search.root, statistics)
-                if path is None:  # all that is open is being expanded by others
+                while path is None and statistics.busy:  # others expand all that is open
+                    await statistics.back.wait()
+                    path = self._descend(search.root, statistics)
+                if path is None:
                     return
                 await self._expand(search, path, statistics)
 
-        next(walks)
-        await self._expand(search, [search.root], statistics)  # there is nowhere else to go yet
         await search.spread(worker, self.workers)
-        # Workers that found nothing free have left; what came free since is walked here.
-        while (path := self._descend(search.root, statistics)) and next(walks, None) is not None:
-            await self._expand(search, path, statistics)
 
     async def _expand(self, search: Search, path: list[Node], statistics: _Statistics) -> None:
         leaf = path[-1]
@@ -83,6 +103,7 @@ class MCTS:
             statistics.value[node] += value
             if all(child in statistics.closed for child in node.children):
                 statistics.closed.add(node)
+        statistics.back.give()
 
     def _descend(self, root: Node, statistics: _Statistics) -> list[Node] | None:
         """From the root to a leaf to be expanded; None if there is none that is free."""

@@ -6,11 +6,18 @@ children, bad ones few or none. Each finished solution narrows the width by one.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Node, Search, at_least, positive
+from tts.strategy import Bill, Paper, Search, at_least, in_proportion, positive
+
+WU = Paper(
+    "Inference Scaling Laws: An Empirical Analysis of Compute-Optimal Inference for "
+    "Problem-Solving with Language Models",
+    ("Yangzhen Wu", "Zhiqing Sun", "Shanda Li", "Sean Welleck", "Yiming Yang"),
+    2024,
+    arxiv="2408.00724",
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,8 @@ class Rebase:
     n: int = 16  # N
     temperature: float = 0.2  # T_b
     needs_verifier: ClassVar[bool] = True
+    papers: ClassVar = (WU,)
+    bill: ClassVar = Bill("n * depth", "n * depth")
 
     def __post_init__(self) -> None:
         at_least(1, n=self.n)
@@ -31,19 +40,5 @@ class Rebase:
         while level:
             width -= sum(node.finished for node in level)
             open_prefixes = [node for node in level if not node.finished]
-            level = await search.expand_all(self.share_out(width, open_prefixes))
-
-    def share_out(self, width: int, nodes: list[Node]) -> dict[Node, int]:
-        """Children for each node, best first, rounded up until exactly `width` are given out."""
-        ranked = sorted(nodes, key=lambda node: node.rank, reverse=True)
-        best = ranked[0].rank if ranked else 0.0
-        # The best score is taken off before exp, so that nothing overflows and the sum is >= 1.
-        weights = [math.exp((node.rank - best) / self.temperature) for node in ranked]
-        shares: dict[Node, int] = {}
-        for index, node in enumerate(ranked):
-            part = weights[index] / math.fsum(weights[index:])  # exactly 1 for the last
-            share = min(width, math.ceil(width * part))
-            if share > 0:
-                shares[node] = share
-            width -= share
-        return shares
+            shares = in_proportion(width, open_prefixes, self.temperature)
+            level = await search.expand_all(shares)

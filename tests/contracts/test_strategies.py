@@ -10,6 +10,7 @@ from tts_strategies.dvts import DVTS
 from tts_strategies.mcts import MCTS, Rule
 from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
+from tts_strategies.refine import Refine
 
 
 class TestBestOfN(StrategyContract):
@@ -40,6 +41,12 @@ class TestParticles(StrategyContract):
     @pytest.fixture
     def strategy(self) -> Strategy:
         return Particles(n=5)
+
+
+class TestRefine(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return Refine(n=3, turns=2)
 
 
 class TestMCTS(StrategyContract):

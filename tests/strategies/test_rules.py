@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tts.result import Result
+from tts.strategy import in_proportion, in_turn, ranked, systematic
 from tts.testing import Bench
 from tts.testing.bench import Opinions
 from tts.tree import Node
@@ -18,7 +19,7 @@ from tts_strategies.beam import Beam
 from tts_strategies.best_of_n import BestOfN
 from tts_strategies.dvts import DVTS
 from tts_strategies.mcts import MCTS
-from tts_strategies.particles import Particles, systematic
+from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
 
 
@@ -70,7 +71,7 @@ def test_beam_goes_on_from_the_best_n_over_m() -> None:
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 20))
 def test_beam_gives_out_its_slots_exactly(n: int, width: int, prefixes: int) -> None:
     level = leaves([0.1 * i for i in range(prefixes)])
-    shares = Beam(n=n, width=width)._allocate(level, n)
+    shares = in_turn(n, width, ranked(level))
     assert sum(shares.values()) == min(n, width * prefixes)
     assert all(0 < share <= width for share in shares.values())
 
@@ -111,7 +112,7 @@ def leaves(scores: list[float | None]) -> list[Node]:
 def test_rebase_gives_out_its_width_exactly(
     width: int, scores: list[float | None], temperature: float
 ) -> None:
-    shares = Rebase(n=16, temperature=temperature).share_out(width, leaves(scores))
+    shares = in_proportion(width, leaves(scores), temperature)
     assert sum(shares.values()) == width
     given_out = [share for _, share in sorted(shares.items(), key=lambda item: -item[0].rank)]
     assert all(share > 0 for share in given_out)
@@ -120,7 +121,7 @@ def test_rebase_gives_out_its_width_exactly(
 def test_rebase_shares_by_the_softmax_of_scores() -> None:
     good, poor, bad = leaves([0.9, 0.7, 0.1])
     # e^(0) : e^(-1) : e^(-4) = 1 : 0.368 : 0.018; of 16, rounded up from the best on: 12, 4, 0
-    assert Rebase(n=16).share_out(16, [bad, good, poor]) == {good: 12, poor: 4}
+    assert in_proportion(16, [bad, good, poor], 0.2) == {good: 12, poor: 4}
 
 
 def test_rebase_narrows_by_what_is_finished() -> None:
@@ -137,8 +138,8 @@ weights = st.lists(st.floats(0.001, 1), min_size=1, max_size=40).map(
 def test_systematic_drawing_takes_each_its_expected_number_rounded(
     shares: np.ndarray, seed: int
 ) -> None:
-    drawn = Counter(systematic(shares, np.random.default_rng(seed)))
     n = len(shares)
+    drawn = Counter(systematic(shares, n, np.random.default_rng(seed)))
     assert sum(drawn.values()) == n
     for index, share in enumerate(shares):
         assert abs(drawn[index] - n * share) < 1 + 1e-9

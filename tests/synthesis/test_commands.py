@@ -42,7 +42,7 @@ class Critic:
     async def judge(self, case, meter):
         if self.fail:
             raise Unavailable("the critic is gone")
-        return [self._judge(step.text) for step in case.steps]
+        return [self._judge(step.text) for step in case.steps[len(case.judged) :]]
 
     def _judge(self, text):
         if "?" in text:

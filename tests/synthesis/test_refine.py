@@ -1,13 +1,16 @@
-"""The critic loop."""
+"""The critic loop, from what the policy is told to the last turn."""
 
 import pytest
 
+from tts import Engine
 from tts.backends.base import Dialect
 from tts.backends.fake import FakeBackend
 from tts.policy import LanguagePolicy
-from tts.refine import Resume, Rewrite, Turn, analysis, complaint, refine, takes_instructions
-from tts.types import FREE, Judgement, Problem, Step, Vote
+from tts.refine import analysis, complaint
+from tts.tree import Node
+from tts.types import FREE, Judgement, Problem, Revising, Step, Vote
 from tts.verifier import Reduction
+from tts_strategies.refine import Refine
 
 pytestmark = pytest.mark.anyio
 PROBLEM = Problem("p", "What is 3 + 4?", "7")
@@ -39,7 +42,7 @@ class Critic:
             else Judgement(None, reason="mumbles")
             if "hm" in step.text
             else Judgement(score := 0.1 if "wrong" in step.text else 0.9, (Vote(score, CRITIQUE),))
-            for step in case.steps
+            for step in case.steps[len(case.judged) :]
         ]
 
     async def aclose(self):
@@ -59,11 +62,17 @@ def spied(texts, **dialect):
     return backend, Dialect(**{"step_tokens": 64, "answer_tokens": 400, **dialect}), prompts
 
 
+async def refine(policy, critic, how=Revising.AUTO, turns=3, seed=0):
+    """The ends of the turns, oldest first."""
+    async with Engine(policy, critic, seed=seed) as engine:
+        result = await engine.solve(PROBLEM, Refine(turns=turns, how=how))
+    return [result.tree[candidate.key] for candidate in result.candidates]
+
+
 async def rewritten(texts, turns=3, **dialect):
+    dialect = {"system": "Think.", "user": "{problem}", **dialect}
     backend, spoken, prompts = spied(texts, **dialect)
-    policy = LanguagePolicy(backend, dialect=spoken)
-    reviser = Rewrite(backend, dialect=spoken)
-    done = await refine(PROBLEM, policy, Critic(), reviser, turns=turns)
+    done = await refine(LanguagePolicy(backend, dialect=spoken), Critic(), turns=turns)
     return done, prompts
 
 
@@ -71,6 +80,7 @@ async def test_the_messages_are_those_of_the_protocol_byte_for_byte():
     done, prompts = await rewritten(
         ["fine\n\nwrong: 8\n\n\\boxed{8}", "fine\n\n\\boxed{7}"],
         system="You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+        user=Dialect().user,
     )
     asked = (
         "system: You are Qwen, created by Alibaba Cloud. You are a helpful assistant.\n"
@@ -84,7 +94,8 @@ async def test_the_messages_are_those_of_the_protocol_byte_for_byte():
         "refine your answer:\n>wrong: 8\n\nNot so: it is 7.\n-> ",
     ]
     assert [turn.text for turn in done] == ["fine\n\nwrong: 8\n\n\\boxed{8}", "fine\n\n\\boxed{7}"]
-    assert [turn.first_wrong for turn in done] == [1, None]
+    assert done[0].first_wrong is done[0].path()[1]
+    assert done[1].first_wrong is None
 
 
 async def test_each_turn_is_shown_the_solution_before_it_and_no_older_one():
@@ -103,32 +114,31 @@ async def test_a_solution_without_a_wrong_step_stays():
 
 async def test_a_conversation_that_no_longer_fits_ends_with_what_there_is():
     backend = FakeBackend(lambda text, seed: "wrong " * 20, context_tokens=300)
-    policy = LanguagePolicy(backend)
-    done = await refine(PROBLEM, policy, Critic(), Rewrite(backend))
+    policy = LanguagePolicy(backend, dialect=Dialect("Think.", step_tokens=64, answer_tokens=400))
+    done = await refine(policy, Critic(), Revising.REWRITE)
     assert len(done) == 1
 
 
 async def test_no_turns_judge_and_do_no_more():
     done, _ = await rewritten(["wrong"], turns=0)
-    assert [turn.first_wrong for turn in done] == [0]
+    assert [turn.first_wrong for turn in done] == done
 
 
 async def test_resuming_goes_on_after_the_last_step_before_the_wrong_one():
     backend, dialect, prompts = spied(["a\n\nb\n\nwrong\n\nc", "d\n\nwrong", "e"], user="{problem}")
     policy = LanguagePolicy(backend, dialect=dialect)
-    done = await refine(PROBLEM, policy, Critic(), Resume(policy))
+    done = await refine(policy, Critic())
     asked = "user: What is 3 + 4?\n-> "
     assert prompts == [asked, asked + "a\n\nb\n\n", asked + "a\n\nb\n\nd\n\n"]
     assert done[-1].text == "a\n\nb\n\nd\n\ne"
-    assert [len(turn.steps) for turn in done] == [4, 4, 4]
-    assert [turn.policy_cost.calls for turn in done] == [1, 1, 1]
+    assert [turn.key for turn in done] == [(0, 0, 0, 0), (0, 0, 1, 0), (0, 0, 1, 1)]
 
 
 async def test_seeds_differ_between_turns_and_repeat_between_runs():
     async def seeds(seed):
         critic = Critic()
         policy = LanguagePolicy(FakeBackend(lambda text, own: f"wrong {own}"))
-        done = await refine(PROBLEM, policy, critic, Resume(policy), seed=seed)
+        done = await refine(policy, critic, seed=seed)
         return [turn.text for turn in done], critic.seeds
 
     texts, votes = await seeds(1)
@@ -141,18 +151,13 @@ async def test_seeds_differ_between_turns_and_repeat_between_runs():
 async def test_the_answer_reaches_neither_policy_nor_verifier():
     critic = Critic()
     policy = LanguagePolicy(FakeBackend(lambda text, seed: "wrong"))
-    await refine(PROBLEM, policy, critic, Resume(policy))
+    await refine(policy, critic)
     assert {problem.answer for problem in critic.problems} == {None}
 
 
-def turn(*votes):
-    step = Step("wrong\n\n")
-    mean = sum(vote.score for vote in votes) / len(votes)
-    return Turn((step,), (Judgement(mean, votes),), FREE, FREE)
-
-
 def test_the_critique_told_is_one_that_calls_the_step_wrong():
-    told = complaint(turn(Vote(0.9, "It is good."), Vote(0.0, "It is bad."), Vote(0.1, "Awful.")))
+    votes = (Vote(0.9, "It is good."), Vote(0.0, "It is bad."), Vote(0.1, "Awful."))
+    told = complaint(Node((0,), step=Step("wrong\n\n"), judgement=Judgement(0.3, votes)))
     assert told.endswith(">wrong\n\nIt is bad.")
 
 
@@ -170,6 +175,6 @@ def test_of_a_critique_the_analysis_after_the_first_colon_is_told(critique, expe
 
 
 def test_a_model_that_is_given_the_bare_problem_takes_no_instructions():
-    assert takes_instructions(Dialect())
-    assert takes_instructions(Dialect(user="{problem}", system="Be brief."))
-    assert not takes_instructions(Dialect(user="{problem}"))
+    assert Dialect().takes_instructions
+    assert Dialect(user="{problem}", system="Be brief.").takes_instructions
+    assert not Dialect(user="{problem}").takes_instructions

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import anyio
+
 from tts.answers.equivalence import Verdict, normalise
 
 
@@ -52,6 +54,38 @@ async def group(answers: Sequence[str | None], checker: Comparer) -> Classes:
         representatives=tuple((answers[first[form]] or "").strip() for form in chosen),
         unknown=unknown,
     )
+
+
+class Roll:
+    """Classes of equal answers while more are still to come: what is once in a class stays there.
+
+    A new form is compared with the first form of each class, oldest first, and joins the first one
+    that is EQUAL. So labels are stable, where `group`, which sees all answers, may join two classes
+    by a third form.
+    """
+
+    def __init__(self, checker: Comparer) -> None:
+        self._checker = checker
+        self._labels: dict[str, int] = {}  # by normal form
+        self._firsts: list[str] = []  # of each class
+        self._turn = anyio.Lock()  # two new equal answers at once must not become two classes
+
+    async def label(self, answer: str | None) -> int | None:
+        """The class of `answer`, numbered as they come; None for no answer and an empty one."""
+        form = None if answer is None else normalise(answer) or None
+        if form is None:
+            return None
+        async with self._turn:
+            if form not in self._labels:
+                self._labels[form] = await self._find(form)
+            return self._labels[form]
+
+    async def _find(self, form: str) -> int:
+        for label, first in enumerate(self._firsts):
+            if await self._checker.equal(first, form) is Verdict.EQUAL:
+                return label
+        self._firsts.append(form)
+        return len(self._firsts) - 1
 
 
 async def grade(answer: str | None, reference: str, checker: Comparer) -> Verdict:

@@ -117,6 +117,11 @@ class Dialect:
     answer_tokens: int = 2048
     """Longest answer, all steps together."""
 
+    @property
+    def takes_instructions(self) -> bool:
+        """Whether the model is told anything besides the problem, so that it can be told more."""
+        return self.system is not None or self.user.strip() != "{problem}"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -21,10 +20,11 @@ from tts.cli.verify import (
     print_steps,
     step_documents,
 )
+from tts.types import Revising
 
 if TYPE_CHECKING:
     from tts.backends.base import Backend
-    from tts.refine import Turn
+    from tts.tree import Node
     from tts.types import Problem
     from tts.verifier import Verifier
 
@@ -42,14 +42,6 @@ With --mode resume it goes on after the last step judged right. Auto is what the
 
   0 answered; 2 wrong usage; 3 ended without an answer; 4 an engine failed
 """
-
-
-class Mode(Enum):
-    """How a solution is mended."""
-
-    AUTO = "auto"
-    REWRITE = "rewrite"
-    RESUME = "resume"
 
 
 def refine(
@@ -74,7 +66,7 @@ def refine(
     turns: Annotated[
         int, typer.Option(help="Most refinements after the first solution.", min=0, metavar="N")
     ] = 3,
-    mode: Annotated[Mode, typer.Option(help="How a solution is mended.")] = Mode.AUTO,
+    mode: Annotated[Revising, typer.Option(help="How a solution is mended.")] = Revising.AUTO,
     seed: Seed = 0,
     full: Annotated[
         bool, typer.Option("--full", help="Show what is said of right steps too.")
@@ -101,25 +93,26 @@ def refine(
 
 
 async def _refined(
-    problem: Problem, backend: Backend, verifier: Verifier, turns: int, mode: Mode, seed: int
+    problem: Problem, backend: Backend, verifier: Verifier, turns: int, mode: Revising, seed: int
 ) -> dict[str, Any]:
     from tts import __version__
+    from tts.config import build
+    from tts.engine import Engine
     from tts.policy import LanguagePolicy
-    from tts.refine import Resume, Rewrite, takes_instructions
-    from tts.refine import refine as run_refinement
-    from tts.verifier import opened
+    from tts.registry import load
 
-    rewrites = mode is Mode.REWRITE or (
-        mode is Mode.AUTO and takes_instructions(backend.model.dialect)
+    strategy = build("refine", load("strategies", "refine"), {"turns": turns, "how": mode})
+    async with Engine(LanguagePolicy(backend), verifier, seed=seed) as engine:
+        result = await engine.solve(problem, strategy)
+    written: set[Node] = set()
+    documents = []
+    for candidate in result.candidates:
+        path = result.tree[candidate.key].path()
+        documents.append(_turn(path, written, candidate.answer))
+        written.update(path)
+    rewrites = mode is Revising.REWRITE or (
+        mode is Revising.AUTO and backend.model.dialect.takes_instructions
     )
-    try:
-        async with opened(verifier) as critic:
-            policy = LanguagePolicy(backend)
-            reviser = Rewrite(backend) if rewrites else Resume(policy)
-            done = await run_refinement(problem, policy, critic, reviser, turns=turns, seed=seed)
-    finally:
-        await backend.aclose()
-    documents = [_turn(turn) for turn in done]
     answer = documents[-1]["answer"]
     return {
         "schema": SCHEMA,
@@ -128,24 +121,30 @@ async def _refined(
         "expected": problem.answer,
         "answer": answer,
         "correct": await _is_correct(answer, problem),
-        "mode": (Mode.REWRITE if rewrites else Mode.RESUME).value,
+        "mode": (Revising.REWRITE if rewrites else Revising.RESUME).value,
         "turns": documents,
         "seed": seed,
     }
 
 
-def _turn(turn: Turn) -> dict[str, Any]:
-    from tts.answers import extract_answer
-    from tts.types import Finish
+def _turn(path: list[Node], written: set[Node], answer: str | None) -> dict[str, Any]:
+    """What a turn came to; it took what is new on its path, not what was `written` before."""
+    from tts.types import FREE
 
-    steps = step_documents(turn.steps, turn.judgements)
-    answered = turn.steps[-1].finish is Finish.EOS
+    policy = verifier = FREE
+    for node in path:
+        if node not in written and node.step is not None:
+            policy += node.step.cost
+            verifier += FREE if node.judgement is None else node.judgement.cost
+    steps = step_documents(
+        [node.step for node in path if node.step is not None], [node.judgement for node in path]
+    )
     return {
-        "answer": extract_answer(turn.text) if answered else None,
+        "answer": answer,
         "first_wrong": first_wrong(steps),
         "steps": steps,
-        "policy_cost": asdict(turn.policy_cost),
-        "verifier_cost": asdict(turn.verifier_cost),
+        "policy_cost": asdict(policy),
+        "verifier_cost": asdict(verifier),
     }
 
 

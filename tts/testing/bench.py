@@ -152,6 +152,6 @@ class Bench:
         assert not held, f"held after the search: {held}"
 
 
-def shape(tree: Tree) -> dict[tuple[int, ...], tuple[object, object, object]]:
+def shape(tree: Tree) -> dict[tuple[int, ...], tuple[object, ...]]:
     """All that a tree says, by key."""
-    return {node.key: (node.step, node.judgement, node.score) for node in tree}
+    return {node.key: (node.step, node.judgement, node.score, node.manner) for node in tree}

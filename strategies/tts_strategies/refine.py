@@ -1,0 +1,38 @@
+"""Refinement by a critic, turn after turn (Zhao et al. 2025, sec. 4.3; Madaan et al. 2023).
+
+A solution is judged step by step; the first step judged wrong goes back to the policy, which writes
+a new solution. A chain ends when no step of its last solution is judged wrong, after `turns`
+revisions, or when the policy's context is full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tts.strategy import Revising, Search, at_least
+
+
+@dataclass(frozen=True)
+class Refine:
+    """N chains side by side, each of a first solution and at most `turns` more."""
+
+    n: int = 1  # N
+    turns: int = 3
+    how: Revising = Revising.AUTO
+    needs_verifier: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        at_least(1, n=self.n)
+        at_least(0, turns=self.turns)
+
+    async def run(self, search: Search) -> None:
+        async def chain() -> None:
+            solution = await search.complete(search.root)
+            for _ in range(self.turns):
+                revised = await search.revise(solution, self.how)
+                if revised is None:
+                    return
+                solution = revised
+
+        await search.spread(chain, self.n)
