@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import anyio
@@ -120,7 +120,7 @@ class RunningSearch:
         leaf = await self._write(node, key, self.tokens_left(node, manner), manner)
         return await self.judge(leaf) if judge else leaf
 
-    async def judge(self, node: Node) -> Node:
+    async def judge(self, node: Node, votes: int | None = None) -> Node:
         """A step at a time, each under a hold of its own: a hold for all would be the worst case of
         every step together, and keep others waiting for what is hardly ever spent.
         """
@@ -130,7 +130,14 @@ class RunningSearch:
                     if (spoken := self._judging.get(step.key)) is not None:
                         await spoken.wait()
                     else:
-                        await self._judge_alone(step, self._verifier)
+                        await self._judge_alone(step, self._verifier, self._case(step))
+        if self._verifier is not None and votes is not None and self._verifier.sampled:
+            while (said := node.judgement) is not None and len(said.votes) < votes:
+                if (spoken := self._judging.get(node.key)) is not None:
+                    await spoken.wait()
+                else:
+                    await self._hear_more(node, votes, self._verifier)
+                    break
         return node
 
     async def revise(
@@ -208,7 +215,7 @@ class RunningSearch:
                 written.tokens = step.cost.output_tokens
             child = self._add(key, step, manner)
             if asked is not None:
-                await self._judge(child, asked, hold)
+                await self._judge(child, asked, self._case(child), hold)
         return child
 
     async def _write(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Node:
@@ -239,29 +246,55 @@ class RunningSearch:
             self._ledger.release_reserve()  # there is an answer: nothing has to be kept back
         return self._journal.tree[key]
 
-    async def _judge_alone(self, node: Node, verifier: Verifier) -> None:
+    async def _judge_alone(self, node: Node, verifier: Verifier, case: Case) -> None:
         """Under a hold of its own; all before `node` on its path is judged."""
         spoken = self._judging[node.key] = anyio.Event()
         try:
-            bounds = {VERIFIER: verifier.bound(self._case(node), 0)}
+            bounds = {VERIFIER: verifier.bound(case, 0)}
             async with self._ledger.hold(bounds, node.depth + 1) as hold:
-                await self._judge(node, verifier, hold)
+                await self._judge(node, verifier, case, hold)
         finally:
             del self._judging[node.key]
             spoken.set()
 
-    async def _judge(self, node: Node, verifier: Verifier, hold: Hold) -> None:
-        """Ask the verifier about every step up to `node` that it has not been asked about."""
-        case = self._case(node)
+    async def _judge(self, node: Node, verifier: Verifier, case: Case, hold: Hold) -> None:
+        """Put `case`, whose last step is that of `node`, before the verifier."""
         with hold.charge(VERIFIER) as meter:
             verdicts = await verifier.judge(case, meter)
         scores = [None if verdict is None else verdict.score for verdict in case.judged]
         path = node.path()[len(case.judged) :]
         for judged, verdict in zip(path, verdicts, strict=True):
+            said = verdict
+            if verdict is not None and judged.judgement is not None:  # votes were added
+                said = replace(verdict, cost=judged.judgement.cost + verdict.cost)
             self._asked.add(judged.key)
-            scores.append(None if verdict is None else verdict.score)
-            score = verifier.reduction(scores)
-            self._journal.tell(Judged(judged.key, verdict, score))
+            scores.append(None if said is None else said.score)
+            self._journal.tell(Judged(judged.key, said, verifier.reduction(scores)))
+
+    async def _hear_more(self, node: Node, votes: int, verifier: Verifier) -> None:
+        """Have more votes given on the step of `node`, which is judged."""
+        assert node.judgement is not None
+        path, before = node.path(), node.judgement
+        judged = tuple(each.judgement for each in path[:-1])
+        seeds = (node_seed(self._seed, self.problem.id, node.key),)
+        case = Case(self.problem, node.steps(), judged, seeds, votes, before.votes)
+        await self._judge_alone(node, verifier, case)
+        if node.judgement.score != before.score:
+            self._follow(node, verifier)
+
+    def _follow(self, node: Node, verifier: Verifier) -> None:
+        """Let scores below `node` follow from its new judgement.
+
+        What a verifier had no say on, because something before it was wrong, can be asked again.
+        """
+        for child in node.children:
+            if child.judgement is None:
+                self._asked.discard(child.key)
+            scores = [
+                None if each.judgement is None else each.judgement.score for each in child.path()
+            ]
+            self._journal.tell(Judged(child.key, child.judgement, verifier.reduction(scores)))
+            self._follow(child, verifier)
 
     def _case(self, node: Node) -> Case:
         """The path to `node`, of which what lies below the last judged step is to be judged."""

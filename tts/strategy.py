@@ -73,10 +73,12 @@ class Search(Protocol):
         """Sample one continuation of `node` to its end, judge its steps; returns the end."""
         ...
 
-    async def judge(self, node: Node) -> Node:
+    async def judge(self, node: Node, votes: int | None = None) -> Node:
         """Have judged what is not judged yet on the path to `node`; returns it.
 
-        A step is judged once, however many ask for it at the same time.
+        A step is judged once, however many ask for it at the same time. With `votes`, the step of
+        `node` itself gets more votes until it has that many, if its verifier can say anything new;
+        scores below it follow.
         """
         ...
 

@@ -120,6 +120,10 @@ class HeadPRM:
     def reduction(self) -> Reduction:
         return self._reduction
 
+    @property
+    def sampled(self) -> bool:
+        return False
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         texts = [step.text.strip() for step in case.steps]
         if not more_tokens and not any(texts[len(case.judged) :]):
