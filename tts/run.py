@@ -10,13 +10,14 @@ import anyio
 
 from tts.answers import Comparer, extract_answer, group
 from tts.budget.budget import Amount, Budget, Rates
+from tts.budget.evidence import Evidence
 from tts.budget.ledger import Ledger, Listener, Purse
 from tts.errors import BackendError, ConfigError, TTSError, leaves
 from tts.events import Event, Held, Judged, Settled, Started, Stopped, StopReason
 from tts.policy import Policy
 from tts.result import Result, Spend
 from tts.search import Journal, RunningSearch
-from tts.select import Candidate, Selector, majority, weighted
+from tts.select import Candidate, Selector, majority, most_probable, weighted
 from tts.strategy import Strategy
 from tts.tree import Node, Tree
 from tts.types import POLICY, VERIFIER, Problem
@@ -195,6 +196,13 @@ class Run:
             self._reason = reason
             self._scope.cancel()
 
+    def _own_selector(self) -> Selector:
+        """How this strategy, or else any strategy, chooses."""
+        evidence = getattr(self._plan.strategy, "evidence", None)
+        if isinstance(evidence, Evidence):
+            return most_probable(evidence)
+        return majority if self._verifier is None else weighted
+
     def _started(self) -> Started:
         verifier = self._verifier
         model = None if verifier is None else verifier.model
@@ -217,10 +225,10 @@ class Run:
         ]
         classes = await group(answers, self._checker)
         candidates = tuple(
-            Candidate(node.key, text, answer, label, node.score)
+            Candidate(node.key, text, answer, label, node.score, _votes(node))
             for node, text, answer, label in zip(ends, texts, answers, classes.labels, strict=True)
         )
-        selector = self._plan.selector or (majority if self._verifier is None else weighted)
+        selector = self._plan.selector or self._own_selector()
         choice = selector(candidates)
         return Result(
             problem=self.problem,
@@ -249,6 +257,14 @@ def _ends(tree: Tree) -> list[Node]:
     ends = [node for node in tree if node.finished]
     own = [node for node in ends if not any(step.manner.scratch for step in node.path())]
     return own if any(node.answered for node in own) else ends
+
+
+def _votes(end: Node) -> int:
+    """How many votes its score rests on; a verdict without votes is one."""
+    doubted = end.doubted
+    if doubted is None or doubted.judgement is None:
+        return 0
+    return max(1, len(doubted.judgement.votes))
 
 
 def _reserve(budget: Budget, policy: Policy) -> Amount:

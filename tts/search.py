@@ -12,13 +12,13 @@ import numpy as np
 from tts.answers import Comparer, Roll, extract_answer
 from tts.budget.ledger import Bounds, Hold, Ledger
 from tts.errors import Overlong
-from tts.events import Added, Event, Judged, apply
+from tts.events import Added, Decided, Event, Judged, apply
 from tts.pace import Pace
 from tts.policy import Policy
 from tts.refine import complaint
 from tts.seeds import node_seed
 from tts.tree import Node, Tree
-from tts.types import PLAIN, POLICY, VERIFIER, Finish, Key, Manner, Problem, Revising, Step
+from tts.types import PLAIN, POLICY, VERIFIER, Account, Finish, Key, Manner, Problem, Revising, Step
 from tts.verifier import Case, Verifier
 
 
@@ -84,6 +84,15 @@ class RunningSearch:
     @property
     def budget_left(self) -> float:
         return self._ledger.left
+
+    @property
+    def spent(self) -> Mapping[Account, float]:
+        rates = self._ledger.rates
+        taken: dict[Account, float] = {POLICY: 0.0, VERIFIER: 0.0}
+        for account, cost in self._ledger.costs.items():
+            amount = rates.amount(account, cost)
+            taken[account] = amount.flops or amount.tokens
+        return taken
 
     @property
     def takes_instructions(self) -> bool:
@@ -159,6 +168,9 @@ class RunningSearch:
 
     async def answer_class(self, node: Node) -> int | None:
         return await self._roll.label(extract_answer(node.text) if node.answered else None)
+
+    def explain(self, action: str, reason: str) -> None:
+        self._journal.tell(Decided(action, reason))
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
         async def run() -> None:

@@ -9,6 +9,12 @@ from typing import ClassVar, Protocol
 import anyio
 import numpy as np
 
+from tts.budget.evidence import Evidence as Evidence
+from tts.budget.evidence import Tally as Tally
+from tts.budget.evidence import Testimony as Testimony
+from tts.budget.worth import Offer as Offer
+from tts.budget.worth import sampling as sampling
+from tts.budget.worth import voting as voting
 from tts.errors import ConfigError as ConfigError
 from tts.paper import Bill as Bill
 from tts.paper import Paper as Paper
@@ -18,6 +24,9 @@ from tts.shares import ranked as ranked
 from tts.shares import systematic as systematic
 from tts.tree import Node as Node
 from tts.types import PLAIN as PLAIN
+from tts.types import POLICY as POLICY
+from tts.types import VERIFIER as VERIFIER
+from tts.types import Account as Account
 from tts.types import Finish as Finish
 from tts.types import Judgement as Judgement
 from tts.types import Manner as Manner
@@ -47,6 +56,11 @@ class Search(Protocol):
     @property
     def budget_left(self) -> float:
         """Share of the scarcest limit that is neither spent nor held, in [0, 1]."""
+        ...
+
+    @property
+    def spent(self) -> Mapping[Account, float]:
+        """FLOPs that each model has taken so far; output tokens where its size is not known."""
         ...
 
     @property
@@ -101,6 +115,10 @@ class Search(Protocol):
         """
         ...
 
+    def explain(self, action: str, reason: str) -> None:
+        """Tell what was decided, and why: an event, for whoever asks where the compute went."""
+        ...
+
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
         """Run `n` copies of `task` side by side; returns when all have ended."""
         ...
@@ -128,8 +146,9 @@ class Strategy(Protocol):
     It grows the tree; choosing the answer is a selector's work. `run` must not keep state on
     the strategy: one value serves many problems at once.
 
-    A class may also say where it is from (`papers`, a tuple of `Paper`) and what it costs (`bill`,
-    a `Bill`); `tts strategies` and `tts cite` show it.
+    A class may also bring its own way to choose the answer (`evidence`, an `Evidence`; used unless
+    the caller asks for another), and say where it is from (`papers`, a tuple of `Paper`) and what
+    it costs (`bill`, a `Bill`); `tts strategies` and `tts cite` show it.
     """
 
     needs_verifier: ClassVar[bool]

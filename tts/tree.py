@@ -57,6 +57,16 @@ class Node:
                 return node
         return None
 
+    @property
+    def doubted(self) -> Node | None:
+        """The judged step of the path with the lowest score, the first of equals."""
+        scored = [
+            (node.judgement.score, node)
+            for node in self.path()
+            if node.judgement is not None and node.judgement.score is not None
+        ]
+        return min(scored, key=lambda pair: pair[0])[1] if scored else None
+
     def path(self) -> list[Node]:
         """Nodes from below the root down to this one."""
         nodes: list[Node] = []

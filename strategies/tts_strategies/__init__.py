@@ -7,5 +7,15 @@ from tts_strategies.mcts import MCTS as MCTS
 from tts_strategies.particles import Particles as Particles
 from tts_strategies.rebase import Rebase as Rebase
 from tts_strategies.refine import Refine as Refine
+from tts_strategies.value_of_information import ValueOfInformation as ValueOfInformation
 
-__all__ = ["DVTS", "MCTS", "Beam", "BestOfN", "Particles", "Rebase", "Refine"]
+__all__ = [
+    "DVTS",
+    "MCTS",
+    "Beam",
+    "BestOfN",
+    "Particles",
+    "Rebase",
+    "Refine",
+    "ValueOfInformation",
+]

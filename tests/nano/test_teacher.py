@@ -93,7 +93,7 @@ def test_a_drill_goes_on_from_the_right_state_whatever_was_claimed() -> None:
         for index, one in enumerate(drilled):
             assert one.right == label(each.problem, [*each.steps[:index], one.step])[-1]
         exchanges += drilled
-    assert 0.65 < sum(not one.right for one in exchanges) / len(exchanges) < 0.85
+    assert 0.5 < sum(not one.right for one in exchanges) / len(exchanges) < 0.85
 
 
 def test_where_x_is_divided_the_code_rounds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +117,7 @@ def test_the_output_of_code_is_what_python_prints(capsys: pytest.CaptureFixture[
 def test_the_analysis_of_a_wrong_value_does_not_contain_it() -> None:
     problem = posed("reduction", "Evaluate 85 * 3 - 59 * 4.")
     found = critique(problem, None, "85 * 3 = 265, so 265 - 59 * 4.")
-    assert found.analysis == "85 * 3: 240 + 15 = 255, and so 255 - 59 * 4."
+    assert found.analysis == "85 * 3: 240 + 15 = 255 == 265: False, and so 255 - 59 * 4."
     assert found.code == "print(85 * 3 == 265, 85 * 3 - 59 * 4 == 265 - 59 * 4)"
     assert found.output == "False False"
     assert not found.right
@@ -140,7 +140,7 @@ def test_a_translation_is_read_by_the_teacher_and_compared_by_the_code() -> None
 def test_a_move_is_done_again_on_both_sides_of_the_equation() -> None:
     problem = posed("equations", "Solve (3 * x + 14) * 2 - 5 = 95.")
     found = critique(problem, None, "Add 5: 95 + 5 = 100, so (3 * x + 14) * 2 = 100.")
-    assert found.analysis == "Add 5: 95 + 5: 100, and so (3 * x + 14) * 2 = 100."
+    assert found.analysis == "Add 5: 95 + 5: 100 == 100: True, and so (3 * x + 14) * 2 = 100."
     assert found.code == (
         "x = 7\nprint(95 + 5 == 100, ((3 * x + 14) * 2 - 5) + 5 == (3 * x + 14) * 2, 95 + 5 == 100)"
     )
@@ -180,7 +180,7 @@ def test_text_that_is_no_step_is_refused(step: str) -> None:
 def test_a_deliberate_error_spoils_the_analysis_and_not_the_code() -> None:
     problem, step = posed("reduction", "Evaluate 3 + 4."), "3 + 4 = 7, so 7."
     spoilt, sound = critique(problem, None, step, error=1), critique(problem, None, step)
-    assert spoilt.analysis == "3 + 4: 8, and so 8."
+    assert spoilt.analysis == "3 + 4: 8 == 7: False, and so 8."
     assert (spoilt.code, spoilt.output) == (sound.code, sound.output)
 
 

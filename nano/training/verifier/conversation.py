@@ -120,16 +120,19 @@ def _exchange(
         distrust = mode == "code" and rng.random() < DISTRUST
         error = rng.choice((-100, -10, -2, -1, 1, 2, 10, 100)) if distrust else 0
         found = critique(problem, about.state, about.step, error)
-        computed = ", and so " in found.worked
+        computed = ", and so " in found.concluded
         skipped = (distrust and computed) or (
             about.right
             and rng.random() < SKIPPED[late]
             and (computed or (late and found.opening == READING))
         )
+        weight = 0.0 if skipped else 1.0
         pieces += [
             Piece(dialogue.ANALYZE.format(number=index + 1), 0.0),
             Piece(found.opening, 1.0),
-            Piece(found.worked, 0.0 if skipped else 1.0),
+            Piece(found.worked, weight),
+            Piece(found.compared, 1.0),
+            Piece(found.concluded, weight),
             Piece(dialogue.ANALYZED, 1.0),
         ]
         if mode == "code":

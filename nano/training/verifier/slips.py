@@ -18,7 +18,7 @@ from tts_nano.problems import Difficulty, NanoProblem, claim, draw, label
 from tts_nano.problems.expression import operations, read, show
 
 _NUMBER: Final = re.compile(r"[0-9]+")
-DRILL: Final = (0.4, 0.4, 0.2)
+DRILL: Final = (0.35, 0.35, 0.3)
 """Shares of wild slips, small ones and none among the steps of a drill."""
 _ANY: Final = Difficulty(operations=0, digits=4, largest=9999, wide=0.5)
 """Of the expression that a wild slip claims instead of the right one."""
@@ -38,7 +38,7 @@ def drill(problem: NanoProblem, steps: Sequence[str], rng: random.Random) -> lis
     """A right solution put step by step, most steps with a slip, each after the right state.
 
     No solution goes on like this after a mistake. It trains the analysis, which says what the right
-    state is: four of five claims beside it are wrong, and not the last one alone.
+    state is: two of three claims beside it are wrong, and not the last one alone.
     """
     exchanges = []
     for index, (step, state) in enumerate(zip(steps, states(steps), strict=True)):
