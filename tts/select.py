@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tts.budget.evidence import Evidence, Tally, Testimony
+from tts.budget.evidence import Evidence, Tally, Witness
 from tts.types import Key
 
 
@@ -81,7 +81,7 @@ def most_probable(evidence: Evidence) -> Selector:
     """
 
     def choose(candidates: Sequence[Candidate]) -> Choice | None:
-        solutions = [Testimony(each.label, each.score, each.votes) for each in candidates]
+        solutions = [Witness(each.label, each.score, each.votes) for each in candidates]
         tally = Tally.of(solutions, evidence)
         if not tally.counts.any():
             return None

@@ -11,7 +11,7 @@ import numpy as np
 
 from tts.budget.evidence import Evidence as Evidence
 from tts.budget.evidence import Tally as Tally
-from tts.budget.evidence import Testimony as Testimony
+from tts.budget.evidence import Witness as Witness
 from tts.budget.worth import Offer as Offer
 from tts.budget.worth import sampling as sampling
 from tts.budget.worth import voting as voting

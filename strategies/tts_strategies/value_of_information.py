@@ -22,7 +22,7 @@ from tts.strategy import (
     Paper,
     Search,
     Tally,
-    Testimony,
+    Witness,
     at_least,
     sampling,
     voting,
@@ -37,6 +37,8 @@ FRAZIER = Paper(
     2010,
     venue="Decision Analysis 7(4)",
 )
+FREE = 1e-9
+"""Stands for a price of nothing."""
 
 
 @dataclass
@@ -47,8 +49,8 @@ class _Solution:
     label: int | None
     votes: int = 0
 
-    def testimony(self) -> Testimony:
-        return Testimony(self.label, self.end.score if self.votes else None, self.votes)
+    def witness(self) -> Witness:
+        return Witness(self.label, self.end.score if self.votes else None, self.votes)
 
 
 @dataclass
@@ -107,7 +109,7 @@ class ValueOfInformation:
     async def run(self, search: Search) -> None:
         evidence, state = self.evidence, _State()
         while True:
-            tally = Tally.of([each.testimony() for each in state.solutions], evidence)
+            tally = Tally.of([each.witness() for each in state.solutions], evidence)
             beliefs = evidence.beliefs(tally.counts, tally.weights, tally.without)
             right = float(beliefs[:-1].max()) if len(tally.counts) else 0.0
             offers = self._offers(search, tally, evidence, state)
@@ -116,8 +118,8 @@ class ValueOfInformation:
                 search.explain("stop", f"{why}: P(right) {right:.3f}")
                 return
             # Gain per unit of compute: the first action of the burst that has the most of it.
-            price, best = max(offers, key=lambda offer: offer[1].gain / offer[0])
-            unit = state.samples.price(1.0) / price
+            price, best = max(offers, key=lambda offer: offer[1].gain / max(offer[0], FREE))
+            unit = state.samples.price(1.0) / max(price, FREE)
             if state.solutions and best.gain * unit < self.least_gain:
                 search.explain("stop", f"no gain is worth its price: P(right) {right:.3f}")
                 return
@@ -172,7 +174,12 @@ class ValueOfInformation:
         before, kind = search.spent[VERIFIER], state.first_votes
         if asked.votes:
             kind = state.more_votes
-            await search.judge(asked.end.doubted or asked.end, asked.votes + 1)
+            doubted = asked.end.doubted or asked.end
+            said = doubted.judgement
+            await search.judge(doubted, asked.votes + 1)
+            if doubted.judgement is said:  # it has nothing to add
+                asked.votes = self.votes
+                return
         await search.judge(asked.end)
         asked.votes += 1
         kind.total += search.spent[VERIFIER] - before

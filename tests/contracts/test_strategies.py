@@ -11,6 +11,7 @@ from tts_strategies.mcts import MCTS, Rule
 from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
 from tts_strategies.refine import Refine
+from tts_strategies.value_of_information import ValueOfInformation
 
 
 class TestBestOfN(StrategyContract):
@@ -63,3 +64,9 @@ class TestUCT(StrategyContract):
     @pytest.fixture
     def strategy(self) -> Strategy:
         return MCTS(simulations=30, width=2, workers=3, rule=Rule.UCT)
+
+
+class TestValueOfInformation(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return ValueOfInformation(at_most=8)

@@ -133,8 +133,8 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
-    """One finished solution: the answer it gives, and what was said of it."""
+class Witness:
+    """One finished solution speaks for its answer, as far as it was believed."""
 
     label: int | None
     """Class of its answer, from 0; None: it gives none."""
@@ -156,7 +156,7 @@ class Tally:
     """Solutions without an answer."""
 
     @classmethod
-    def of(cls, solutions: Sequence[Testimony], evidence: Evidence) -> Tally:
+    def of(cls, solutions: Sequence[Witness], evidence: Evidence) -> Tally:
         """Labels count from 0; one that nobody gives counts no solution."""
         classes = 1 + max((each.label for each in solutions if each.label is not None), default=-1)
         counts, weights = np.zeros(classes, np.int64), np.zeros(classes)

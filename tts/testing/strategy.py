@@ -97,7 +97,7 @@ class StrategyContract:
         same = Bench(script=lambda text, seed: "one\n\ntwo\n\n\\boxed{3}"[len(text) :])
         result = same.solve(strategy)
         assert result.answer == "3"
-        assert result.confidence == 1.0
+        assert result.confidence > 0.5
 
 
 def _knobs(strategy: Strategy) -> dict[str, object]:
