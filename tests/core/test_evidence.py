@@ -45,7 +45,7 @@ def likelihood(evidence: Evidence, labels: tuple[int, ...], right: int | None) -
             continue
         total *= (beta + misses) / whole
         wrong = sum(tables.values())
-        total *= (tables[label] if label in tables else theta) / (theta + wrong)
+        total *= tables.get(label, theta) / (theta + wrong)
         tables[label] = tables.get(label, 0) + 1
         misses += 1
     return total
