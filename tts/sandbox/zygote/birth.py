@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from . import hugepages, identity, image, kernel, landlock, limits, namespaces
+from . import arenas, compact, hugepages, identity, image, kernel, landlock, limits, namespaces
 from .child import Confinement, Errand
 from .rehearsal import rehearse
 from .seccomp import Filter
@@ -71,11 +71,13 @@ def main(control: int, report: int, settings: str) -> NoReturn:
     elif kernel.KNOWN:
         kernel.dumpable(True)  # a change of uid cleared it; we still need our own /proc entry
 
-    modules, package_folders = image.load(wish["image"], wish["importable"], folders)
+    with arenas.InOnePiece():
+        modules, package_folders = image.load(wish["image"], wish["importable"], folders)
     readable = [*image.readable(folders), *package_folders, *_SYSTEM_FILES]
     gc.collect()
+    holes = compact.fill_holes()
     gc.freeze()  # so that a child's collections do not touch, and so copy, the zygote's pages
-    hugepages.gather()
+    huge = hugepages.candidates()
     layers.attempt("single_thread", _one_thread)
     mapped_bytes = _mapped_bytes()
 
@@ -104,9 +106,11 @@ def main(control: int, report: int, settings: str) -> NoReturn:
         },
     )
     os.close(report)
+    hugepages.gather(huge)  # as late as can be: what is written to while a child lives is split
     fork = kernel.fork if layers.report["single_thread"][0] else os.fork
     zygote = Zygote(line, errand, fork)
     zygote.serve()
+    del holes
     os._exit(0)
 
 

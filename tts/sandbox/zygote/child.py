@@ -134,9 +134,7 @@ def _verdict_of(error: BaseException) -> tuple[bytes, bytes]:
     return wire.RAISED, str.encode(words, "utf-8", "backslashreplace")
 
 
-def _replay(
-    blocks: Sequence[str], namespace: dict[str, Any], streams: Streams
-) -> tuple[int, int]:
+def _replay(blocks: Sequence[str], namespace: dict[str, Any], streams: Streams) -> tuple[int, int]:
     """Run earlier blocks without a sound; what they raise was reported when they were new.
 
     Returns where the output of what follows begins in stdout and stderr.

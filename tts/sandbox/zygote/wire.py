@@ -31,7 +31,7 @@ VERDICT = struct.Struct("<c?xxII")
 FINE, RAISED, UNCONFINED = b"F", b"R", b"U"  # the last: could not confine itself, ran nothing
 
 
-# A request: how many texts, the size of each, and the texts: the blocks to replay, then the snippet.
+# A request: how many texts, the size of each, the texts: blocks to replay, then the snippet.
 _SIZE = struct.Struct("<I")
 _TEXT = ("utf-8", "surrogatepass")  # what a model wrote may hold lone surrogates
 
