@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tts.cli.arguments import Json, Policy, Seed, complete_example
+from tts.cli.arguments import Example, Json, Policy, ProblemFile, ProblemText, Seed
 from tts.cli.verify import (
     DEFAULT_VERIFIER,
     CriticKnobs,
@@ -53,21 +52,9 @@ class Mode(Enum):
 
 
 def refine(
-    problem: Annotated[
-        str | None,
-        typer.Argument(help="The problem; - or nothing reads it from stdin.", metavar="PROBLEM"),
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="Read the problem from this file.", metavar="PATH")
-    ] = None,
-    example: Annotated[
-        str | None,
-        typer.Option(
-            help="Take an example whose answer is known.",
-            metavar="[NAME]",
-            autocompletion=complete_example,
-        ),
-    ] = None,
+    problem: ProblemText = None,
+    file: ProblemFile = None,
+    example: Example = None,
     policy: Policy = "nano",
     verifier: CriticName = DEFAULT_VERIFIER,
     knobs: CriticKnobs = None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from tts.backends.base import Tokenizer
+from tts.backends.base import Ending, Sample, Tokenizer
 from tts_verifiers.genprm.profiles import (
     ANALYZE,
     ANALYZED,
@@ -51,6 +51,13 @@ class Draft:
     def then(self, ids: Ids, text: str) -> Draft:
         """The turn with something more at its end."""
         return replace(self, ids=self.ids + ids, text=self.text + text)
+
+    def sampled(self, sample: Sample, eos_ids: tuple[int, ...]) -> Draft:
+        """The turn with what was sampled at its end, less the token that ended the answer."""
+        ids = sample.token_ids
+        if sample.ending is Ending.EOS and ids and ids[-1] in eos_ids:
+            ids = ids[:-1]
+        return self.then(ids, sample.text)
 
 
 class Notation:

@@ -20,10 +20,11 @@ from typing import Final
 
 from tts.backends.base import Backend, Ending, Request, Sample, Sampling
 from tts.errors import ConfigError, Overlong
+from tts.sandbox.compat import last_block
 from tts.sandbox.outcome import Status
-from tts.verifier import Cost, Meter, Vote, vote_seed
+from tts.verifier import Meter, Vote, vote_seed
 from tts_verifiers.genprm.ballot import Opinion, abstention, is_right
-from tts_verifiers.genprm.code import CodeRunner, executed_blocks, last_block, told
+from tts_verifiers.genprm.code import CodeRunner, executed_blocks, run_metered, told
 from tts_verifiers.genprm.effort import Effort, Mode
 from tts_verifiers.genprm.notation import Draft, Ids, Notation
 from tts_verifiers.genprm.profiles import (
@@ -70,6 +71,7 @@ class Critic:
         self._notation = notation
         self._effort = effort
         self._runner = runner
+        self._eos = backend.model.eos_ids
         yes, no = (notation.fixed(word)[:1] for word in (YES, NO))
         if yes == no:
             raise ConfigError(f"Yes and No begin with the same token in {backend.model.name}")
@@ -104,7 +106,7 @@ class Critic:
         return second if first is None or second.vote.score is not None else first
 
     def _analysis(self, opening: Draft, sample: Sample) -> Draft:
-        draft = self._written(opening, sample)
+        draft = opening.sampled(sample, self._eos)
         if ANALYZED in sample.text or draft.text.endswith(OUTPUT_TAG):
             return draft
         closed = draft.text.endswith(ANALYZED.rstrip())
@@ -122,7 +124,7 @@ class Critic:
             samples = await self._sample(question, draft, stop, (round_seed,), meter)
             if samples is None:
                 return None
-            draft = self._written(draft, samples[0])
+            draft = draft.sampled(samples[0], self._eos)
             if draft.text.endswith(OUTPUT_TAG):
                 return draft
             block = last_block(draft.text[since:])
@@ -152,14 +154,12 @@ class Critic:
             samples = await self._sample(question, draft, (FENCE,), (vote_seed(seed, 0),), meter)
             if samples is None or samples[0].ending is not Ending.STOP:
                 return None
-            return self._written(draft, samples[0])
+            return draft.sampled(samples[0], self._eos)
         outcome = None
         if block is not None:
             critiques = (*question.earlier, draft.text)
             before = [each for critique in critiques for each in executed_blocks(critique)]
-            with meter.call(Cost(code_seconds=self._runner.limit_seconds)) as reading:
-                outcome = await self._runner.run(block, before)
-                reading.cost = Cost(code_seconds=0.0 if outcome.cached else outcome.cpu_seconds)
+            outcome = await run_metered(self._runner, block, before, meter)
             if outcome.status is Status.CRASHED:  # that says nothing about the code
                 return None
         return self._notation.quote(draft, told(outcome, self._effort.output_characters))
@@ -215,10 +215,3 @@ class Critic:
             return (await self._backend.generate(request, meter)).samples
         except Overlong:
             return None
-
-    def _written(self, draft: Draft, sample: Sample) -> Draft:
-        """`draft` with what was sampled at its end, less the token that ended the answer."""
-        ids = sample.token_ids
-        if sample.ending is Ending.EOS and ids and ids[-1] in self._backend.model.eos_ids:
-            ids = ids[:-1]
-        return draft.then(ids, sample.text)
