@@ -21,6 +21,8 @@ from tts_verifiers.genprm.profiles import (
     NO,
     OUTPUT,
     OUTPUT_TAG,
+    VERIFIED,
+    VERIFY,
     YES,
     Profile,
 )
@@ -109,7 +111,7 @@ class Notation:
     def turn_tokens(self, problem: str, step: str, number: int) -> int:
         """The most ids that paragraph `number` takes before the assistant's turn, in any use."""
         content = self.content(problem, step, number)
-        openings = (ANALYZE.format(number=number), OUTPUT)
+        openings = (ANALYZE.format(number=number), VERIFY, OUTPUT)
         asked = (len(self.ask(content, each)) - len(self.fixed(each)) for each in openings)
         return max(len(self.user(content, self.profile.markup.assistant_open)), *asked)
 
@@ -158,8 +160,9 @@ class Notation:
 
     @property
     def forced_tokens(self) -> int:
-        """The most ids from the end of an analysis to the place where Yes or No is due."""
-        return sum(len(self.fixed(text)) for text in (ANALYZED, OUTPUT, BRACE))
+        """The most ids from the end of an analysis, or of code, to where Yes or No is due."""
+        end = max(len(self.fixed(text)) for text in (ANALYZED, VERIFIED))
+        return end + len(self.fixed(OUTPUT)) + len(self.fixed(BRACE))
 
     @property
     def closing_tokens(self) -> int:
