@@ -121,17 +121,19 @@ async def test_a_model_that_ends_after_its_code_gets_its_output(kit) -> None:
     assert "print(1)\n```\n[Code Output]\n\n```\nTrue\n```\n" in judgement.votes[0].critique
 
 
-async def test_a_fence_without_code_is_told_so(kit) -> None:
+async def test_a_fence_around_something_else_runs_the_last_code_again(kit) -> None:
     def reply(text: str, seed: int) -> str:
         if "</analyze>" not in text:
             return ANALYSIS
         if text.endswith("```python\n"):
-            return "1\n```\n"
-        return VERDICT if "No code" in text else "```\n2 + 2\n```\n"
+            return "a = 1\n```\n"
+        return VERDICT if "2 + 2" in text else "```\n2 + 2\n```\n"
 
-    (judgement,), _ = await judged(kit, kit.Backend(reply), Effort(Mode.CODE))
-    output = "[Code Output]\n\n```\nCode format error: No code found.\n```\n"
-    assert output in judgement.votes[0].critique
+    runner = kit.Runner()
+    (judgement,), _ = await judged(kit, kit.Backend(reply), Effort(Mode.CODE), runner=runner)
+    assert runner.asked == [("a = 1", ()), ("a = 1", ("a = 1",))]
+    output = "[Code Output]\n\n```\nTrue\n```\n"
+    assert f"```\n2 + 2\n```\n{output}" in judgement.votes[0].critique
 
 
 async def test_a_model_that_goes_for_its_verdict_at_once_gets_no_code(kit) -> None:

@@ -8,8 +8,10 @@ discarded and a verdict is forced after the analysis. Where this differs:
 - As soon as the output section is opened its fixed words are put down, and one call for one token
   asks for the probabilities of Yes and No there, so that no other call has to report any and no
   verdict has to be found in free text. The likelier one then stands in the turn.
-- A turn cut by its limit does not run its old code again, nor does a last round whose output nobody
-  would read: without an analysis to fall back on, what was written stays and is read.
+- A turn that is cut by its limit, or that ends without new code or verdict, does not run its old
+  code again (one whose fence closes something else does, as there). Nor does a last round whose
+  output nobody would read: without an analysis to fall back on, what was written stays and is read.
+- Imagined output is asked for once for each block, and only up to the fence that ends it.
 """
 
 from __future__ import annotations
@@ -152,10 +154,10 @@ class Critic:
             draft = draft.sampled(samples[0], self._eos)
             if draft.text.endswith(OUTPUT_TAG):
                 return draft
-            block = last_block(draft.text[since:])
-            lost = samples[0].ending is not Ending.STOP and block is None
+            lost = samples[0].ending is not Ending.STOP and last_block(draft.text[since:]) is None
+            block = last_block(draft.text)  # an old one, where the fence closes something else
             unread = round == self._effort.rounds and self._effort.analyzes
-            if unread or samples[0].ending is Ending.LENGTH or lost:
+            if unread or samples[0].ending is Ending.LENGTH or lost or block is None:
                 return draft
             ended = draft.text.endswith("\n")
             asked = draft if ended else self._notation.force(draft, "\n")
@@ -170,7 +172,7 @@ class Critic:
         self,
         question: Question,
         draft: Draft,
-        block: str | None,
+        block: str,
         seed: int,
         meter: Meter,
     ) -> Draft | None:
@@ -181,13 +183,11 @@ class Critic:
             if samples is None or samples[0].ending is not Ending.STOP:
                 return None
             return draft.sampled(samples[0], self._eos)
-        outcome = None
-        if block is not None:
-            critiques = (*question.earlier, draft.text)
-            before = [each for critique in critiques for each in executed_blocks(critique)]
-            outcome = await run_metered(self._runner, block, before, meter)
-            if outcome.status is Status.CRASHED:  # that says nothing about the code
-                return None
+        critiques = (*question.earlier, draft.text)
+        before = [each for critique in critiques for each in executed_blocks(critique)]
+        outcome = await run_metered(self._runner, block, before, meter)
+        if outcome.status is Status.CRASHED:  # that says nothing about the code
+            return None
         return self._notation.quote(draft, told(outcome, self._effort.output_characters))
 
     async def _verdict(self, question: Question, draft: Draft, meter: Meter) -> Opinion:
