@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -55,11 +55,32 @@ def make(kind: Kind, spec: str) -> Any:
     Raises:
         ConfigError: there is none of that name, or a knob cannot be used.
     """
+    return make_with(kind, spec, ())
+
+
+def make_with(kind: Kind, spec: str, more: Iterable[tuple[str, str]]) -> Any:
+    """As `make`, with knobs besides those in `spec`, as pairs of name and value.
+
+    Raises:
+        ConfigError: as there, or a knob is set twice, of which one would silently be ignored.
+    """
     name, _, rest = spec.partition(":")
-    given: dict[str, object] = {}
-    for part in filter(None, rest.split(",")):
-        knob, equals, value = part.partition("=")
-        if not equals:
-            raise ConfigError(f"{part!r} in {spec!r} is not a knob; write {name}:knob=value,...")
-        given[knob.strip()] = value
+    own = [pair(part, spec) for part in rest.split(",") if part]
+    given: dict[str, str] = {}
+    for knob, value in (*own, *more):
+        if knob in given:
+            raise ConfigError(f"{knob} of {name} is set twice")
+        given[knob] = value
     return build(name, load(kind, name), given)
+
+
+def pair(text: str, where: str) -> tuple[str, str]:
+    """`width=4` as name and value.
+
+    Raises:
+        ConfigError: it is neither; the message says that it stood in `where`.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"{text!r} in {where} must be NAME=VALUE, such as width=4")
+    return name.strip(), value.strip()

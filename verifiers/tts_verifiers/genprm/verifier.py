@@ -35,7 +35,7 @@ from tts_verifiers.genprm.code import CodeRunner
 from tts_verifiers.genprm.effort import Effort, Mode
 from tts_verifiers.genprm.minutes import Minutes, Thread
 from tts_verifiers.genprm.notation import Draft, Notation
-from tts_verifiers.genprm.profiles import ANALYZE, OUTPUT, Profile
+from tts_verifiers.genprm.profiles import OUTPUT, Profile
 from tts_verifiers.genprm.turn import NO_ROOM, Critic, Question
 
 DEFAULT: Final = Effort()
@@ -172,28 +172,26 @@ class GenPRM:
             opinion = await self._critic.direct(Question(prompt, depth=depth), meter)
             if self._effort.mode is Mode.DIRECT or self._effort.sure(opinion.vote.score):
                 return [opinion]
-        opening = ANALYZE.format(number=minutes.number)
+        opening = self._effort.opening(minutes.number)
         asked = self._notation.ask(content, opening)
         opinions = heard
 
-        async def conclude(question: Question, vote: int, analysis: Draft) -> None:
-            opinions[vote] = await self._critic.vote(
-                question, analysis, vote_seed(seed, vote), meter
-            )
+        async def conclude(question: Question, vote: int, draft: Draft) -> None:
+            opinions[vote] = await self._critic.vote(question, draft, vote_seed(seed, vote), meter)
 
         async def begin(thread: Thread, votes: list[int]) -> None:
             question = Question(thread.ids + asked, thread.critiques, depth)
-            analyses = await self._critic.analyses(
+            drafts = await self._critic.drafts(
                 question,
                 self._notation.start(opening),
                 [vote_seed(seed, vote) for vote in votes],
                 meter,
             )
-            if analyses is None:
+            if drafts is None:
                 opinions.update((vote, abstention("", NO_ROOM)) for vote in votes)
                 return
-            for vote, analysis in zip(votes, analyses, strict=True):
-                group.start_soon(conclude, question, vote, analysis)
+            for vote, draft in zip(votes, drafts, strict=True):
+                group.start_soon(conclude, question, vote, draft)
 
         try:
             async with anyio.create_task_group() as group:
