@@ -85,6 +85,7 @@ class RunningSearch:
         self._journal = journal
         self._seed = seed
         self._sampled: dict[Key, int] = {}  # children begun, by parent
+        self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
         # What was said of each step of a path, by its end: there for all that was asked about.
         self._judged: dict[Key, tuple[Judgement | None, ...]] = {(): ()}
         self._judging: dict[Key, anyio.Event] = {}  # set when the verifier has spoken
@@ -128,9 +129,7 @@ class RunningSearch:
         return sorted(children, key=_by_key)
 
     async def complete(self, node: Node, *, judge: bool = True, manner: Manner = PLAIN) -> Node:
-        key = self._next_key(node)
-        leaf = await self._write(node, key, self.tokens_left(node, manner), manner)
-        return await self.judge(leaf) if judge else leaf
+        return await self._complete(node, self._next_key(node), judge, manner)
 
     async def judge(self, node: Node) -> Node:
         """A step at a time, each under a hold of its own: a hold for all would be the worst case of
@@ -154,13 +153,15 @@ class RunningSearch:
         if wrong is None or wrong.parent is None:
             return None
         if how is Revising.RESUME or (how is Revising.AUTO and not self.takes_instructions):
-            return await self.complete(wrong.parent, judge=judge)
+            return await self._complete(wrong.parent, self._revision(wrong.parent, node), judge)
         manner = Manner(instruction=complaint(wrong), draft=node.text)
         try:
             room = self.tokens_left(self.root, manner)
         except Overlong:
             return None
-        return await self.complete(self.root, judge=judge, manner=manner) if room > 0 else None
+        if room < 1:
+            return None
+        return await self._complete(self.root, self._revision(self.root, node), judge, manner)
 
     async def answer_class(self, node: Node) -> int | None:
         return await self._roll.label(extract_answer(node.text) if node.answered else None)
@@ -189,6 +190,13 @@ class RunningSearch:
         index = self._sampled.get(parent.key, 0)
         self._sampled[parent.key] = index + 1
         return (*parent.key, index)
+
+    def _revision(self, parent: Node, revised: Node) -> Key:
+        """The key of a revision comes from what it revises, not from who else was faster."""
+        number = self._revised.get(revised.key, 0)
+        self._revised[revised.key] = number + 1
+        name = node_seed(0, "revision", (*revised.key, number)) % _REVISIONS
+        return (*parent.key, _REVISIONS + name)
 
     def _ground(self, parent: Node, manner: Manner, asked: Verifier | None) -> _Ground:
         """Work out once what all steps below `parent` have in common."""
@@ -222,6 +230,10 @@ class RunningSearch:
             if asked is not None:
                 await self._judge(child, asked, hold)
         return child
+
+    async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
+        leaf = await self._write(node, key, self.tokens_left(node, manner), manner)
+        return await self.judge(leaf) if judge else leaf
 
     async def _write(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Node:
         if max_tokens < 1:
@@ -304,3 +316,5 @@ class _Ground:
 
 
 _by_key = attrgetter("key")
+_REVISIONS = 10**9
+"""Where the indices of revisions begin: no prefix has so many samples."""

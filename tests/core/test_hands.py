@@ -185,17 +185,20 @@ async def _revise(search: Search) -> None:
 def test_a_revision_is_a_branch_before_the_wrong_step_or_another_path() -> None:
     write = script("a\n\nwrong\n\n\\boxed{1}", "b\n\n\\boxed{2}", "c\n\n\\boxed{3}", "\\boxed{4}")
     result = Bench(script=write, verifier=Critic()).solve(Does(_revise))
-    ends = {each.key: each.text for each in result.candidates}
-    assert ends == {
-        (0, 0, 0): "a\n\nwrong\n\n\\boxed{1}",
-        (0, 1, 0): "a\n\nb\n\n\\boxed{2}",
-        (1, 0): "c\n\n\\boxed{3}",
-        (0, 2): "a\n\n\\boxed{4}",
-    }
-    rewritten = result.tree[1, 0].manner
-    assert rewritten.draft == "a\n\nwrong\n\n\\boxed{1}"
-    assert rewritten.instruction is not None
-    assert rewritten.instruction.endswith(">wrong\n\nIt is.")
+    first, resumed, rewritten, again = [result.tree[each.key] for each in result.candidates]
+    assert [end.text for end in (first, resumed, rewritten, again)] == [
+        "a\n\nwrong\n\n\\boxed{1}",
+        "a\n\nb\n\n\\boxed{2}",
+        "c\n\n\\boxed{3}",
+        "a\n\n\\boxed{4}",
+    ]
+    assert resumed.path()[0] is again.path()[0] is first.path()[0]
+    assert len({end.key[:2] for end in (first, resumed, again)}) == 3
+    assert rewritten.path()[0].parent is first.path()[0].parent
+    manner = rewritten.manner
+    assert manner.draft == "a\n\nwrong\n\n\\boxed{1}"
+    assert manner.instruction is not None
+    assert manner.instruction.endswith(">wrong\n\nIt is.")
 
 
 def test_only_what_is_finished_can_be_revised() -> None:

@@ -34,14 +34,14 @@ class Order:
     seed: int = 0
 
     def make_strategy(self) -> Strategy:
-        from tts.config import build
+        from tts.config import build, once, parse
         from tts.registry import load
 
-        name, own = _split(self.strategy)
+        name, own = parse(self.strategy)
         pairs = [pair for pair in self._set() if not pair[0].startswith(_VERIFIER)]
         if self.n is not None:
             pairs.append(("n", str(self.n)))
-        given = _once(name, own + pairs)
+        given = once(name, own + pairs)
         built: Strategy = build(name, load("strategies", name), given)
         if built.needs_verifier and self.verifier is None:
             from tts.registry import names
@@ -53,7 +53,7 @@ class Order:
         return built
 
     def make_verifier(self) -> Verifier | None:
-        from tts.config import build
+        from tts.config import build, once, parse
         from tts.registry import load
 
         pairs = [
@@ -65,8 +65,8 @@ class Order:
             if pairs:
                 raise ConfigError(f"--set {_VERIFIER}{pairs[0][0]} needs a --verifier")
             return None
-        name, own = _split(self.verifier)
-        built: Verifier = build(name, load("verifiers", name), _once(name, own + pairs))
+        name, own = parse(self.verifier)
+        built: Verifier = build(name, load("verifiers", name), once(name, own + pairs))
         return built
 
     def make_budget(self) -> Budget:
@@ -100,30 +100,9 @@ class Order:
         return [*words, "--seed", str(self.seed)]
 
     def _set(self) -> list[tuple[str, str]]:
-        return [_pair(knob, "--set") for knob in self.knobs]
+        from tts.config import pair
 
-
-def _split(spec: str) -> tuple[str, list[tuple[str, str]]]:
-    """`beam:n=8,width=2` as a name and its knobs."""
-    name, _, rest = spec.partition(":")
-    return name, [_pair(part, spec) for part in rest.split(",") if part]
-
-
-def _pair(knob: str, where: str) -> tuple[str, str]:
-    name, equals, value = knob.partition("=")
-    if not equals or not name.strip():
-        raise ConfigError(f"{knob!r} in {where} must be NAME=VALUE, such as width=4")
-    return name.strip(), value.strip()
-
-
-def _once(name: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
-    """Knobs by name; one that is set twice would silently be ignored once."""
-    given: dict[str, str] = {}
-    for knob, value in pairs:
-        if knob in given:
-            raise ConfigError(f"{knob} of {name} is set twice")
-        given[knob] = value
-    return given
+        return [pair(knob, "--set") for knob in self.knobs]
 
 
 def _parsed(option: str, parse: Callable[[str], float], text: str | None) -> float | None:
