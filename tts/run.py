@@ -208,7 +208,8 @@ class Run:
 
     async def _conclude(self, seconds: float, errors: tuple[str, ...]) -> Result:
         journal = self._journal
-        ends = _ends(journal.tree)
+        # By key, so that ties do not go to whoever happened to be the first to finish.
+        ends = sorted(_ends(journal.tree), key=lambda node: node.key)
         texts = [node.text for node in ends]
         # A text cut at a limit states no answer, whatever is written in it.
         answers = [

@@ -111,7 +111,8 @@ def select(
             break
         earner = heapq.heappop(branches)[2]
         chosen = relaxed(earner)[1]
-        best = max(best, chosen, key=worth) if chosen else best
+        if worth(chosen) > max(0.0, worth(best)):
+            best = chosen
         taken = Counter(clusters[leaf] for leaf in chosen if clusters[leaf] not in earner)
         doubled = next((cluster for cluster, times in taken.items() if times > 1), None)
         for leaf in members[doubled] if doubled is not None else ():

@@ -185,7 +185,7 @@ async def _revise(search: Search) -> None:
 def test_a_revision_is_a_branch_before_the_wrong_step_or_another_path() -> None:
     write = script("a\n\nwrong\n\n\\boxed{1}", "b\n\n\\boxed{2}", "c\n\n\\boxed{3}", "\\boxed{4}")
     result = Bench(script=write, verifier=Critic()).solve(Does(_revise))
-    first, resumed, rewritten, again = [result.tree[each.key] for each in result.candidates]
+    first, resumed, rewritten, again = (node for node in result.tree if node.finished)
     assert [end.text for end in (first, resumed, rewritten, again)] == [
         "a\n\nwrong\n\n\\boxed{1}",
         "a\n\nb\n\n\\boxed{2}",

@@ -66,7 +66,7 @@ async def refine(policy, critic, how=Revising.AUTO, turns=3, seed=0):
     """The ends of the turns, oldest first."""
     async with Engine(policy, critic, seed=seed) as engine:
         result = await engine.solve(PROBLEM, Refine(turns=turns, how=how))
-    return [result.tree[candidate.key] for candidate in result.candidates]
+    return [node for node in result.tree if node.finished]
 
 
 async def rewritten(texts, turns=3, **dialect):
