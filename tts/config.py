@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tts.errors import ConfigError, unknown
+from tts.presets import presets
 from tts.registry import Kind, load
+from tts.spec import parse
 
 
 def knobs(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -50,62 +52,16 @@ def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -
 
 
 def make(kind: Kind, spec: str) -> Any:
-    """The plug-in that `spec` names, with its knobs: `beam`, `beam:n=8,width=2`.
+    """The plug-in that `spec` names, with its knobs: `beam`, `beam:n=8,width=2`, or a preset.
 
     Raises:
         ConfigError: there is none of that name, or a knob cannot be used.
     """
-    name, pairs = parse(spec)
-    return build(name, load(kind, name), once(name, pairs))
-
-
-def parse(spec: str) -> tuple[str, list[tuple[str, str]]]:
-    """A spec as a name and its knobs: `beam:n=8,width=2`.
-
-    A knob that is a spec itself stands in parentheses if it has commas:
-    `cascade:first=likelihood,then=(genprm-nano:votes=2,mode=code)`.
-
-    Raises:
-        ConfigError: a knob without a value, or parentheses that do not match.
-    """
-    name, _, rest = spec.strip().partition(":")
-    parts, depth = [""], 0
-    for character in rest:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth < 0:
-            break
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    if depth:
-        raise ConfigError(f"parentheses in {spec!r} do not match")
-    return name, [pair(part, spec) for part in parts if part]
-
-
-def pair(knob: str, where: str) -> tuple[str, str]:
-    """`width=4` as a name and a value, which parentheses may enclose.
-
-    Raises:
-        ConfigError: it is not of that form.
-    """
-    name, equals, value = (part.strip() for part in knob.partition("="))
-    if not equals or not name:
-        raise ConfigError(f"{knob!r} in {where} must be NAME=VALUE, such as width=4")
-    if value.startswith("(") and value.endswith(")"):
-        value = value[1:-1]
-    return name, value
-
-
-def once(name: str, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Knobs by name.
-
-    Raises:
-        ConfigError: one is set twice: it would silently be ignored once.
-    """
-    given: dict[str, str] = {}
-    for knob, value in pairs:
-        if knob in given:
-            raise ConfigError(f"{knob} of {name} is set twice")
-        given[knob] = value
-    return given
+    parsed = parse(spec)
+    name = parsed.name
+    if parsed.places:
+        place = parsed.places[0]
+        raise ConfigError(f"{place!r} in {spec!r} is not a knob; write {name}:knob=value,...")
+    if kind == "strategies" and (preset := presets().get(name)) is not None:
+        return build(name, load(kind, preset.strategy), {**preset.knobs, **parsed.knobs})
+    return build(name, load(kind, name), parsed.knobs)

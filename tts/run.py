@@ -32,6 +32,8 @@ class Plan:
     seed: int
     selector: Selector | None = None
     """None: `weighted` with a verifier, `majority` without."""
+    temperature: float | None = None
+    """Of all samples for which the strategy does not ask for another; None: the policy's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Run:
             self._ledger,
             self._journal,
             plan.seed,
+            plan.temperature,
         )
 
     def cancel(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import anyio
@@ -73,6 +73,7 @@ class RunningSearch:
         ledger: Ledger,
         journal: Journal,
         seed: int,
+        temperature: float | None = None,
     ) -> None:
         self.problem = problem
         self.rng = np.random.default_rng(node_seed(seed, problem.id, ()))
@@ -84,6 +85,7 @@ class RunningSearch:
         self._ledger = ledger
         self._journal = journal
         self._seed = seed
+        self._temperature = temperature
         self._sampled: dict[Key, int] = {}  # children begun, by parent
         self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
         # What was said of each step of a path, by its end: there for all that was asked about.
@@ -112,6 +114,7 @@ class RunningSearch:
     ) -> list[Node]:
         children: list[Node] = []
         asked = self._verifier if judge else None
+        manner = self._own(manner)
 
         async def one(family: _Family, key: Key) -> None:
             if asked is not None:
@@ -176,13 +179,19 @@ class RunningSearch:
 
     async def finish(self, node: Node, max_tokens: int) -> None:
         """Complete `node` within `max_tokens`, unjudged: the last use of a spent budget."""
-        await self._write(node, self._next_key(node), max_tokens, PLAIN)
+        await self._write(node, self._next_key(node), max_tokens, self._own(PLAIN))
 
     def tokens_left(self, node: Node, manner: Manner = PLAIN) -> int:
         """How many tokens an answer that begins with `node` may still take."""
         room = self._policy.model.dialect.answer_tokens - node.tokens
         prompt = self._policy.bound(self.problem, node.steps(), 0, manner).prompt_tokens
         return min(room, self._policy.model.context_tokens - prompt)
+
+    def _own(self, manner: Manner) -> Manner:
+        """`manner` with this search's own temperature where it names none."""
+        if self._temperature is None or manner.temperature is not None:
+            return manner
+        return replace(manner, temperature=self._temperature)
 
     def _next_key(self, parent: Node) -> Key:
         if parent.finished:
@@ -232,6 +241,7 @@ class RunningSearch:
         return child
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
+        manner = self._own(manner)
         leaf = await self._write(node, key, self.tokens_left(node, manner), manner)
         return await self.judge(leaf) if judge else leaf
 

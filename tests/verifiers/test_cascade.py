@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tts.budget.meter import Meter
-from tts.config import make, parse
+from tts.config import make
 from tts.errors import ConfigError
 from tts.testing import Bench, VerifierContract
 from tts.testing.verifier import case
@@ -147,24 +147,21 @@ def test_a_search_by_a_cascade_keeps_its_books() -> None:
     assert result.spend.verifier.calls == 2 * len(result.tree)
 
 
-def test_specs_nest_in_parentheses() -> None:
-    name, pairs = parse("cascade:first=likelihood,then=(judge:backend=(x:y,z),votes=2),low=0.3")
-    assert name == "cascade"
-    assert pairs == [
-        ("first", "likelihood"),
-        ("then", "judge:backend=(x:y,z),votes=2"),
-        ("low", "0.3"),
-    ]
-    cascade = make("verifiers", "cascade:first=(likelihood:reduction=min),then=likelihood,low=0.1")
+def test_specs_nest_in_brackets() -> None:
+    inner = "cascade:first=likelihood,then=likelihood,low=0.3"
+    spec = f"cascade:first=[likelihood:reduction=min],then=[{inner}],low=0.1"
+    cascade = make("verifiers", spec)
     assert isinstance(cascade, Cascade)
     assert (cascade._low, cascade._first.reduction) == (0.1, Reduction.MIN)
+    assert isinstance(cascade._then, Cascade)
+    assert cascade._then._low == 0.3
 
 
 @pytest.mark.parametrize(
-    "spec", ["cascade:first=(likelihood", "cascade:first=likelihood)", "cascade:first"]
+    "spec", ["cascade:first=[likelihood", "cascade:first=likelihood]", "cascade:first"]
 )
 def test_a_nested_spec_that_cannot_be_read_is_refused(spec: str) -> None:
-    with pytest.raises(ConfigError, match=r"do not match|NAME=VALUE"):
+    with pytest.raises(ConfigError, match=r"no partner|not a knob"):
         make("verifiers", spec)
 
 

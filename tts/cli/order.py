@@ -11,6 +11,7 @@ from tts.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from tts.budget.budget import Budget
+    from tts.presets import Preset
     from tts.strategy import Strategy
     from tts.verifier import Verifier
 
@@ -32,17 +33,22 @@ class Order:
     samples: str | None = None
     select: str | None = None
     seed: int = 0
+    temperature: float | None = None
 
     def make_strategy(self) -> Strategy:
-        from tts.config import build, once, parse
+        from tts.config import build
         from tts.registry import load
 
-        name, own = parse(self.strategy)
+        name, own = _split(self.strategy)
         pairs = [pair for pair in self._set() if not pair[0].startswith(_VERIFIER)]
         if self.n is not None:
             pairs.append(("n", str(self.n)))
-        given = once(name, own + pairs)
-        built: Strategy = build(name, load("strategies", name), given)
+        given: dict[str, object] = dict(_once(name, own + pairs))
+        preset = self.preset()
+        registered = name if preset is None else preset.strategy
+        if preset is not None:
+            given = {**preset.knobs, **given}
+        built: Strategy = build(name, load("strategies", registered), given)
         if built.needs_verifier and self.verifier is None:
             from tts.registry import names
 
@@ -52,8 +58,29 @@ class Order:
             )
         return built
 
+    def preset(self) -> Preset | None:
+        """The one that the strategy's name names."""
+        from tts.presets import presets
+
+        return presets().get(_split(self.strategy)[0])
+
+    @property
+    def selector(self) -> str:
+        """The name of the one that chooses: as typed, the preset's, or what fits the verifier."""
+        preset = self.preset()
+        named = self.select or (None if preset is None else preset.select)
+        return named or ("majority" if self.verifier is None else "weighted")
+
+    @property
+    def own_temperature(self) -> float | None:
+        """Of the policy: as typed, the preset's, or None for its makers'."""
+        preset = self.preset()
+        if self.temperature is not None or preset is None:
+            return self.temperature
+        return preset.temperature
+
     def make_verifier(self) -> Verifier | None:
-        from tts.config import build, once, parse
+        from tts.config import build
         from tts.registry import load
 
         pairs = [
@@ -65,8 +92,8 @@ class Order:
             if pairs:
                 raise ConfigError(f"--set {_VERIFIER}{pairs[0][0]} needs a --verifier")
             return None
-        name, own = parse(self.verifier)
-        built: Verifier = build(name, load("verifiers", name), once(name, own + pairs))
+        name, own = _split(self.verifier)
+        built: Verifier = build(name, load("verifiers", name), _once(name, own + pairs))
         return built
 
     def make_budget(self) -> Budget:
@@ -94,15 +121,40 @@ class Order:
                 words += [f"--{name}", getattr(self, name)]
         for knob in self.knobs:
             words += ["--set", knob]
-        for name in ("n", "budget", "deadline", "flops", "samples", "select"):
+        for name in ("n", "budget", "deadline", "flops", "samples", "select", "temperature"):
             if getattr(self, name) is not None:
                 words += [f"--{name}", str(getattr(self, name))]
         return [*words, "--seed", str(self.seed)]
 
     def _set(self) -> list[tuple[str, str]]:
-        from tts.config import pair
+        return [_pair(knob, "--set") for knob in self.knobs]
 
-        return [pair(knob, "--set") for knob in self.knobs]
+
+def _split(spec: str) -> tuple[str, list[tuple[str, str]]]:
+    """`beam:n=8,width=2` as a name and its knobs."""
+    from tts.spec import parse
+
+    parsed = parse(spec)
+    if parsed.places:
+        _pair(parsed.places[0], spec)
+    return parsed.name, list(parsed.knobs.items())
+
+
+def _pair(knob: str, where: str) -> tuple[str, str]:
+    name, equals, value = knob.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"{knob!r} in {where} must be NAME=VALUE, such as width=4")
+    return name.strip(), value.strip()
+
+
+def _once(name: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Knobs by name; one that is set twice would silently be ignored once."""
+    given: dict[str, str] = {}
+    for knob, value in pairs:
+        if knob in given:
+            raise ConfigError(f"{knob} of {name} is set twice")
+        given[knob] = value
+    return given
 
 
 def _parsed(option: str, parse: Callable[[str], float], text: str | None) -> float | None:

@@ -143,7 +143,7 @@ def cascade(
 ) -> Cascade:
     """A cheap verifier first, an expensive one between two thresholds; both by their specs.
 
-    A spec with knobs stands in parentheses: `cascade:first=likelihood,then=(genprm-nano:votes=2)`.
+    A spec with knobs stands in brackets: `cascade:first=likelihood,then=[genprm-nano:votes=2]`.
     """
     return Cascade(
         make("verifiers", first), make("verifiers", then), low=low, high=high, reduction=reduction
