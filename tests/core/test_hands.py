@@ -50,7 +50,7 @@ def test_what_is_not_judged_holds_nothing_for_the_verifier() -> None:
     async def explore(search: Search) -> None:
         await search.expand(search.root, 3, judge=False)
 
-    result = Bench().solve(Does(explore))
+    result = Bench(script=lambda text, seed: "\\boxed{1}").solve(Does(explore))
     held = [event for event in result.events if isinstance(event, Held)]
     assert [set(event.bounds) for event in held] == [{POLICY}] * 3
     assert not any(isinstance(event, Judged) for event in result.events)

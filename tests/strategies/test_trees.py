@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tts.events import Judged
+from tts.events import Judged, StopReason
 from tts.testing import Bench
 from tts.testing.bench import Opinions, shape
 from tts_strategies.ab_mcts import ABMCTS
@@ -110,8 +110,19 @@ def test_a_terminal_is_reached_once_and_does_not_vote_again() -> None:
 
 def test_the_root_is_expanded_once() -> None:
     """OpenR's environment and its search both expand it, and the first time is not counted."""
-    result = Bench(script=script(4)).solve(MCTS(simulations=1, width=4))
+    result = Bench(script=script(1)).solve(MCTS(simulations=9, width=4))
     assert result.spend.policy.calls == 4
+
+
+def test_too_few_walks_for_an_answer_end_with_the_best_that_was_begun() -> None:
+    result = Bench(script=script(6)).solve(MCTS(simulations=2, width=3))
+    assert result.stop_reason is StopReason.DONE
+    assert len(result.candidates) == 1
+    (best,) = result.candidates
+    judged = [node for node in result.tree if node.judgement]
+    leaves = [node for node in judged if not any(child.judgement for child in node.children)]
+    begun = [node for node in result.tree[best.key].path() if node.judgement][-1]
+    assert begun is max(leaves, key=lambda node: node.rank)
 
 
 # ------------------------------------------------------------------------------------------- rStar
