@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -235,8 +236,10 @@ class RunningSearch:
                     manner=manner,
                 )
                 written.tokens = step.cost.output_tokens
-            child = self._add(key, step, manner)
-            if asked is not None:
+            if asked is None:
+                return self._add(key, step, manner)
+            with self._speaking(key):
+                child = self._add(key, step, manner)
                 await self._judge(child, asked, hold)
         return child
 
@@ -275,13 +278,19 @@ class RunningSearch:
 
     async def _judge_alone(self, node: Node, verifier: Verifier) -> None:
         """Under a hold of its own; all before `node` on its path is judged."""
-        spoken = self._judging[node.key] = anyio.Event()
-        try:
+        with self._speaking(node.key):
             bounds = {VERIFIER: verifier.bound(self._case(node), 0)}
             async with self._ledger.hold(bounds, node.depth + 1) as hold:
                 await self._judge(node, verifier, hold)
+
+    @contextmanager
+    def _speaking(self, key: Key) -> Iterator[None]:
+        """While the verifier is asked about a node: who else asks about it waits."""
+        spoken = self._judging[key] = anyio.Event()
+        try:
+            yield
         finally:
-            del self._judging[node.key]
+            del self._judging[key]
             spoken.set()
 
     async def _judge(self, node: Node, verifier: Verifier, hold: Hold) -> None:

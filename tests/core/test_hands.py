@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+import anyio
 import pytest
 
 from tts import Engine
@@ -83,6 +84,26 @@ def test_a_judged_step_under_an_unjudged_one_has_both_judged_once() -> None:
     for event in result.events:
         if isinstance(event, Held) and POLICY in event.bounds and VERIFIER in event.bounds:
             assert event.bounds[VERIFIER].calls == 1  # the step alone: the one before is judged
+
+
+def test_a_step_whose_judgement_is_on_its_way_is_not_judged_twice() -> None:
+    async def explore(search: Search) -> None:
+        places = iter(["expand", "judge"])
+
+        async def task() -> None:
+            if next(places) == "expand":
+                await search.expand(search.root)
+                return
+            await anyio.sleep(0.5)  # the step is there, and the verifier takes a second
+            assert search.root.children[0].judgement is None
+            await search.judge(search.root.children[0])
+            assert search.root.children[0].judgement is not None
+
+        await search.spread(task, 2)
+
+    result = Bench(verifier=Opinions(seconds=1.0), delay=None).solve(Does(explore))
+    asked = Counter(event.key for event in result.events if isinstance(event, Judged))
+    assert asked[0,] == 1
 
 
 # ------------------------------------------------------------------------------------------ manner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -10,11 +11,16 @@ import pytest
 from tts.events import Judged, StopReason
 from tts.testing import Bench
 from tts.testing.bench import Opinions, shape
+from tts.tree import Tree
+from tts.types import Judgement, Step
+from tts_strategies import rstar
 from tts_strategies.ab_mcts import ABMCTS
+from tts_strategies.ab_mcts import _Place as Place
 from tts_strategies.mcts import MCTS
 from tts_strategies.particles import Particles
 from tts_strategies.refine import Refine
 from tts_strategies.rstar import Action, RStar
+from tts_strategies.rstar import _Statistics as Statistics
 
 
 def script(depth: int):  # type: ignore[no-untyped-def]
@@ -39,6 +45,20 @@ def test_one_sweep_is_the_particle_filter() -> None:
     more = Bench(script=script(3)).solve(Particles(n=4, sweeps=2))
     first = {key: value for key, value in shape(more.tree).items() if key in shape(alone.tree)}
     assert first == shape(alone.tree)
+
+
+def test_particle_gibbs_by_hand(scripted, texts) -> None:
+    """Two particles, drawn anew at every step by weights that are all but 0 and 1."""
+    samples = ["good\n\n", "bad\n\n", "end \\boxed{1}", "so \\boxed{2}"]  # the first sweep
+    samples += ["worse\n\n", "new \\boxed{3}"]  # the free particle of the second one
+    scores = {"good": 0.9, "bad": 0.1, "end \\boxed{1}": 0.9, "so \\boxed{2}": 0.1, "worse": 0.1}
+    gibbs = Particles(n=2, sweeps=2, resample_below=1, temperature=0.01)
+    result = scripted(gibbs, samples, scores)
+    # Both particles go on from `good`. Its best end is the reference; the free particle begins with
+    # `worse`, is drawn to where the reference is, and goes another way from there.
+    ends = [f"good/{end} \\boxed{{{n}}}" for end, n in (("end", 1), ("so", 2), ("new", 3))]
+    assert sorted(texts(result)) == sorted(["good", "bad", "worse", *ends])
+    assert result.spend.policy.calls == 6
 
 
 def test_the_reference_is_walked_again_for_nothing() -> None:
@@ -155,6 +175,29 @@ def test_rstar_goes_where_answers_agree(scripted) -> None:
     assert result.answer == "7"
 
 
+def test_rstar_urges_by_hand() -> None:
+    """A parent that was walked through eight times, a child of two walks worth 0.5 and 1."""
+    tree = Tree()
+    child = tree.add((0,), Step("x"))
+    statistics = Statistics()
+    statistics.visits.update({tree.root: 8, child: 2})
+    statistics.value[child] = 1.5
+    urge = RStar(exploration=2.0)._urge(child, tree.root, statistics)
+    assert urge == pytest.approx(0.75 + 2 * (math.log(8) / 2) ** 0.5)
+
+
+def test_rstar_backs_up_the_share_of_answers_that_agree(scripted, monkeypatch) -> None:
+    """The rest at once gives 7; a step and its rest gives 7 too: shares of 1/1 and 2/2."""
+    kept: list[Statistics] = []
+    monkeypatch.setattr(rstar, "_Statistics", lambda: kept.append(Statistics()) or kept[0])
+    samples = ["\\boxed{7}", "a\n\n", "\\boxed{7}"]
+    result = scripted(RStar(rollouts=9, actions=2), samples)
+    (statistics,) = kept
+    assert statistics.visits[result.tree.root] == 2  # then all is closed
+    assert statistics.value[result.tree.root] == pytest.approx(2.0)
+    assert statistics.answers == {0: 2}
+
+
 def test_rstar_has_only_the_ends_judged() -> None:
     result = Bench(script=script(3)).solve(RStar(rollouts=4))
     judged = {event.key for event in result.events if isinstance(event, Judged)}
@@ -200,10 +243,6 @@ def test_it_goes_deeper_where_revisions_pay_and_wider_where_new_ones_do() -> Non
 
 
 def test_posteriors_are_those_of_the_paper_by_hand() -> None:
-    from tts.tree import Tree
-    from tts.types import Judgement, Step
-    from tts_strategies.ab_mcts import _Place
-
     tree = Tree()
 
     def solution(index: int, score: float):  # type: ignore[no-untyped-def]
@@ -211,7 +250,7 @@ def test_posteriors_are_those_of_the_paper_by_hand() -> None:
         node.score, node.judgement = score, Judgement(score)
         return node
 
-    top = _Place()
+    top = Place()
     top.learn(solution(0, 0.2))
     (child,) = top.children
     child.learn(solution(1, 0.75))
