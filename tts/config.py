@@ -9,7 +9,9 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tts.errors import ConfigError, unknown
+from tts.presets import presets
 from tts.registry import Kind, load
+from tts.spec import parse
 
 
 def knobs(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -50,7 +52,7 @@ def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -
 
 
 def make(kind: Kind, spec: str) -> Any:
-    """The plug-in that `spec` names, with its knobs: `beam`, `beam:n=8,width=2`.
+    """The plug-in that `spec` names, with its knobs: `beam`, `beam:n=8,width=2`, or a preset.
 
     Raises:
         ConfigError: there is none of that name, or a knob cannot be used.
@@ -64,14 +66,18 @@ def make_with(kind: Kind, spec: str, more: Iterable[tuple[str, str]]) -> Any:
     Raises:
         ConfigError: as there, or a knob is set twice, of which one would silently be ignored.
     """
-    name, _, rest = spec.partition(":")
-    own = [pair(part, spec) for part in rest.split(",") if part]
-    given: dict[str, str] = {}
-    for knob, value in (*own, *more):
+    parsed = parse(spec)
+    name, registered, given = parsed.name, parsed.name, dict[str, object](parsed.knobs)
+    if parsed.places:
+        place = parsed.places[0]
+        raise ConfigError(f"{place!r} in {spec!r} is not a knob; write {name}:knob=value,...")
+    for knob, value in more:
         if knob in given:
             raise ConfigError(f"{knob} of {name} is set twice")
         given[knob] = value
-    return build(name, load(kind, name), given)
+    if kind == "strategies" and (preset := presets().get(name)) is not None:
+        registered, given = preset.strategy, {**preset.knobs, **given}
+    return build(name, load(kind, registered), given)
 
 
 def pair(text: str, where: str) -> tuple[str, str]:

@@ -17,12 +17,14 @@ from tts.config import make
 from tts.errors import ConfigError, TTSError, leaves, unknown
 from tts.events import Event
 from tts.policy import FunctionPolicy, LanguagePolicy, Policy, Writer
+from tts.presets import presets
 from tts.registry import open_backend
 from tts.result import Result
 from tts.run import Plan, Pool, Run
 from tts.select import SELECTORS, Selector
+from tts.spec import parse
 from tts.strategy import Strategy
-from tts.types import Problem
+from tts.types import Manner, Problem
 from tts.verifier import Verifier, closed, opened
 
 Listener = Callable[[Event], None]
@@ -41,6 +43,7 @@ class Engine:
         verifier: str | Verifier | None = None,
         *,
         select: str | Selector | None = None,
+        temperature: float | None = None,
         seed: int = 0,
     ) -> None:
         """
@@ -49,14 +52,17 @@ class Engine:
                 function from a prompt and a seed to a solution.
             verifier: a verifier by name, with knobs if need be (`likelihood:reduction=min`; see
                 `tts verifiers`), a `Verifier`, or None.
-            select: `majority`, `weighted`, `best`, or a function; None: `weighted` with a
-                verifier, `majority` without.
+            select: `majority`, `weighted`, `best`, or a function; None: a preset's, or `weighted`
+                with a verifier, `majority` without.
+            temperature: of all samples for which a strategy does not ask for another; None: a
+                preset's, or what the model's makers advise.
             seed: of all searches that are not given their own.
 
         Raises:
             ConfigError: a name is unknown, or a model cannot be loaded.
         """
         self._select = _selector(select)
+        self._temperature = Manner(temperature).temperature  # which checks it
         self._policy = _policy(policy)
         self._verifier = _verifier(verifier)
         self._seed = seed
@@ -119,7 +125,7 @@ class Engine:
 
         Args:
             problem: the question, or a `Problem` with an id of its own.
-            strategy: by name, with knobs if need be (`beam:n=8,width=2`), or a value.
+            strategy: by name, with knobs if need be (`beam:n=8,width=2`), a preset, or a value.
             budget: hard limits.
             seed: decides every sample together with the problem's id; the engine's own if None.
             on_event: called with each event as it happens; must return quickly.
@@ -128,11 +134,15 @@ class Engine:
         asked = Problem("problem", problem) if isinstance(problem, str) else problem
         if not asked.prompt.strip():
             raise ConfigError("the problem is empty")
+        preset = presets().get(parse(strategy).name) if isinstance(strategy, str) else None
         plan = Plan(
             strategy=make("strategies", strategy) if isinstance(strategy, str) else strategy,
             budget=budget,
             seed=self._seed if seed is None else seed,
-            selector=self._select,
+            selector=self._select or _selector(None if preset is None else preset.select),
+            temperature=self._temperature
+            if self._temperature is not None or preset is None
+            else preset.temperature,
         )
         return Run(
             asked, plan, self._policy, self._verifier, self._checker, pool=pool, listener=on_event

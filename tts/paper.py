@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,25 @@ class Paper:
 
 
 _SMALL = {"a", "an", "the", "on", "can", "let"}
+
+
+Factory = TypeVar("Factory", bound=Callable[..., object])
+
+
+def cites(*papers: Paper) -> Callable[[Factory], Factory]:
+    """Say where a function is from that makes a verifier or is a selector; a class has `papers`."""
+
+    def mark(factory: Factory) -> Factory:
+        vars(factory)["papers"] = papers
+        return factory
+
+    return mark
+
+
+def papers_of(factory: object) -> tuple[Paper, ...]:
+    """Where a plug-in says that it is from."""
+    papers: tuple[Paper, ...] = getattr(factory, "papers", ())
+    return papers
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Result:
     best: Candidate | None
     """The candidate that speaks for the chosen answer."""
     candidates: tuple[Candidate, ...]
-    """All finished solutions, oldest first, those without an answer included."""
+    """All finished solutions, by key, those without an answer included."""
     stop_reason: StopReason
     spend: Spend
     tree: Tree

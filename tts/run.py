@@ -33,6 +33,8 @@ class Plan:
     seed: int
     selector: Selector | None = None
     """None: `weighted` with a verifier, `majority` without."""
+    temperature: float | None = None
+    """Of all samples for which the strategy does not ask for another; None: the policy's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Run:
             self._ledger,
             self._journal,
             plan.seed,
+            plan.temperature,
         )
 
     def cancel(self) -> None:
@@ -148,8 +151,7 @@ class Run:
                     group.start_soon(self._keep_time, deadline)
                     await self._plan.strategy.run(self._search)
                     group.cancel_scope.cancel()
-            scarce = self._reason in {StopReason.BUDGET, StopReason.DEADLINE}
-            if scarce and not self._journal.tree.answers():
+            if self._reason is not StopReason.CANCELLED and not self._journal.tree.answers():
                 await self._finish()
         if clock.cancelled_caught:
             self._reason = StopReason.DEADLINE
@@ -178,9 +180,14 @@ class Run:
                 return
 
     async def _finish(self) -> None:
-        """Bring the best that was begun to an end, with what was kept back for it."""
+        """Bring the best that was begun to an end, with what was kept back for it.
+
+        A strategy that had done all that it wanted may have left nothing open: then that is that.
+        """
         self._ledger.release_reserve()
         leaf = _most_promising(self._journal.tree)
+        if self._reason is StopReason.DONE and leaf is self._journal.tree.root:
+            return
         room = self._ledger.room()
         prompt = self._policy.bound(self._search.problem, leaf.steps(), 0).prompt_tokens
         per_token = 2 * self._policy.model.parameters
@@ -216,7 +223,8 @@ class Run:
 
     async def _conclude(self, seconds: float, errors: tuple[str, ...]) -> Result:
         journal = self._journal
-        ends = _ends(journal.tree)
+        # By key, so that ties do not go to whoever happened to be the first to finish.
+        ends = sorted(journal.tree.ends(), key=lambda node: node.key)
         texts = [node.text for node in ends]
         # A text cut at a limit states no answer, whatever is written in it.
         answers = [
@@ -250,13 +258,6 @@ class Run:
             ),
             undecided=classes.unknown,
         )
-
-
-def _ends(tree: Tree) -> list[Node]:
-    """Finished solutions; those in what was only scratched if there is no other answer."""
-    ends = [node for node in tree if node.finished]
-    own = [node for node in ends if not any(step.manner.scratch for step in node.path())]
-    return own if any(node.answered for node in own) else ends
 
 
 def _votes(end: Node) -> int:

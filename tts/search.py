@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -62,6 +63,7 @@ class RunningSearch:
         ledger: Ledger,
         journal: Journal,
         seed: int,
+        temperature: float | None = None,
     ) -> None:
         self.problem = problem
         self.rng = np.random.default_rng(node_seed(seed, problem.id, ()))
@@ -73,8 +75,10 @@ class RunningSearch:
         self._ledger = ledger
         self._journal = journal
         self._seed = seed
+        self._temperature = temperature
         self._sampled: dict[Key, int] = {}  # children begun, by parent
         self._asked: set[Key] = set()  # the verifier was asked about; it may have had no say
+        self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
         self._judging: dict[Key, anyio.Event] = {}  # set when the verifier has spoken
 
     @property
@@ -108,6 +112,7 @@ class RunningSearch:
     ) -> list[Node]:
         children: list[Node] = []
         asked = self._verifier if judge else None
+        manner = self._own(manner)
 
         async def one(family: _Family, key: Key) -> None:
             if asked is not None:
@@ -125,9 +130,7 @@ class RunningSearch:
         return sorted(children, key=_by_key)
 
     async def complete(self, node: Node, *, judge: bool = True, manner: Manner = PLAIN) -> Node:
-        key = self._next_key(node)
-        leaf = await self._write(node, key, self.tokens_left(node, manner), manner)
-        return await self.judge(leaf) if judge else leaf
+        return await self._complete(node, self._next_key(node), judge, manner)
 
     async def judge(self, node: Node, votes: int | None = None) -> Node:
         """A step at a time, each under a hold of its own: a hold for all would be the worst case of
@@ -158,13 +161,15 @@ class RunningSearch:
         if wrong is None or wrong.parent is None:
             return None
         if how is Revising.RESUME or (how is Revising.AUTO and not self.takes_instructions):
-            return await self.complete(wrong.parent, judge=judge)
+            return await self._complete(wrong.parent, self._revision(wrong.parent, node), judge)
         manner = Manner(instruction=complaint(wrong), draft=node.text)
         try:
             room = self.tokens_left(self.root, manner)
         except Overlong:
             return None
-        return await self.complete(self.root, judge=judge, manner=manner) if room > 0 else None
+        if room < 1:
+            return None
+        return await self._complete(self.root, self._revision(self.root, node), judge, manner)
 
     async def answer_class(self, node: Node) -> int | None:
         return await self._roll.label(extract_answer(node.text) if node.answered else None)
@@ -182,7 +187,7 @@ class RunningSearch:
 
     async def finish(self, node: Node, max_tokens: int) -> None:
         """Complete `node` within `max_tokens`, unjudged: the last use of a spent budget."""
-        await self._write(node, self._next_key(node), max_tokens, PLAIN)
+        await self._write(node, self._next_key(node), max_tokens, self._own(PLAIN))
 
     def tokens_left(self, node: Node, manner: Manner = PLAIN) -> int:
         """How many tokens an answer that begins with `node` may still take."""
@@ -190,12 +195,25 @@ class RunningSearch:
         prompt = self._policy.bound(self.problem, node.steps(), 0, manner).prompt_tokens
         return min(room, self._policy.model.context_tokens - prompt)
 
+    def _own(self, manner: Manner) -> Manner:
+        """`manner` with this search's own temperature where it names none."""
+        if self._temperature is None or manner.temperature is not None:
+            return manner
+        return replace(manner, temperature=self._temperature)
+
     def _next_key(self, parent: Node) -> Key:
         if parent.finished:
             raise ValueError(f"node {parent.key} is finished and cannot be extended")
         index = self._sampled.get(parent.key, 0)
         self._sampled[parent.key] = index + 1
         return (*parent.key, index)
+
+    def _revision(self, parent: Node, revised: Node) -> Key:
+        """The key of a revision comes from what it revises, not from who else was faster."""
+        number = self._revised.get(revised.key, 0)
+        self._revised[revised.key] = number + 1
+        name = node_seed(0, "revision", (*revised.key, number)) % _REVISIONS
+        return (*parent.key, _REVISIONS + name)
 
     def _ground(self, parent: Node, manner: Manner, asked: Verifier | None) -> _Ground:
         """Work out once what all steps below `parent` have in common."""
@@ -225,10 +243,17 @@ class RunningSearch:
                     manner=manner,
                 )
                 written.tokens = step.cost.output_tokens
-            child = self._add(key, step, manner)
-            if asked is not None:
+            if asked is None:
+                return self._add(key, step, manner)
+            with self._speaking(key):
+                child = self._add(key, step, manner)
                 await self._judge(child, asked, self._case(child), hold)
         return child
+
+    async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
+        manner = self._own(manner)
+        leaf = await self._write(node, key, self.tokens_left(node, manner), manner)
+        return await self.judge(leaf) if judge else leaf
 
     async def _write(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Node:
         if max_tokens < 1:
@@ -260,13 +285,19 @@ class RunningSearch:
 
     async def _judge_alone(self, node: Node, verifier: Verifier, case: Case) -> None:
         """Under a hold of its own; all before `node` on its path is judged."""
-        spoken = self._judging[node.key] = anyio.Event()
-        try:
+        with self._speaking(node.key):
             bounds = {VERIFIER: verifier.bound(case, 0)}
             async with self._ledger.hold(bounds, node.depth + 1) as hold:
                 await self._judge(node, verifier, case, hold)
+
+    @contextmanager
+    def _speaking(self, key: Key) -> Iterator[None]:
+        """While the verifier is asked about a node: who else asks about it waits."""
+        spoken = self._judging[key] = anyio.Event()
+        try:
+            yield
         finally:
-            del self._judging[node.key]
+            del self._judging[key]
             spoken.set()
 
     async def _judge(self, node: Node, verifier: Verifier, case: Case, hold: Hold) -> None:
@@ -338,3 +369,5 @@ class _Ground:
 
 
 _by_key = attrgetter("key")
+_REVISIONS = 10**9
+"""Where the indices of revisions begin: no prefix has so many samples."""

@@ -12,7 +12,29 @@ from dataclasses import dataclass
 from typing import Final
 
 from tts.budget.evidence import Evidence, Tally, Witness
+from tts.paper import Paper, cites
 from tts.types import Key
+
+WANG = Paper(
+    "Self-Consistency Improves Chain of Thought Reasoning in Language Models",
+    ("Xuezhi Wang", "Jason Wei", "Dale Schuurmans", "Quoc Le", "Ed Chi", "others"),
+    2023,
+    arxiv="2203.11171",
+    venue="ICLR 2023",
+)
+LI = Paper(
+    "Making Large Language Models Better Reasoners with Step-Aware Verifier",
+    ("Yifei Li", "Zeqi Lin", "Shizhuo Zhang", "Qiang Fu", "Bei Chen", "others"),
+    2023,
+    arxiv="2206.02336",
+    venue="ACL 2023",
+)
+COBBE = Paper(
+    "Training Verifiers to Solve Math Word Problems",
+    ("Karl Cobbe", "Vineet Kosaraju", "Mohammad Bavarian", "others"),
+    2021,
+    arxiv="2110.14168",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +66,13 @@ Selector = Callable[[Sequence[Candidate]], Choice | None]
 """None if no candidate has an answer."""
 
 
+@cites(WANG)
 def majority(candidates: Sequence[Candidate]) -> Choice | None:
     """Self-consistency (Wang et al. 2023): one candidate, one vote. Ties go to the first class."""
     return _elect(candidates, lambda candidate: 1.0)
 
 
+@cites(LI)
 def weighted(candidates: Sequence[Candidate]) -> Choice | None:
     """Votes weighted by score (Li et al. 2023); without any score, `majority`.
 
@@ -63,6 +87,7 @@ def weighted(candidates: Sequence[Candidate]) -> Choice | None:
     return _elect(candidates, weight) or majority(candidates)
 
 
+@cites(COBBE)
 def best(candidates: Sequence[Candidate]) -> Choice | None:
     """The highest score (Cobbe et al. 2021); without any, `majority`. `share` counts votes."""
     judged = [c for c in candidates if c.label is not None and c.score is not None]

@@ -130,3 +130,9 @@ class Tree:
     def answers(self) -> list[Node]:
         """Nodes at which the model ended its answer, oldest first."""
         return [node for node in self if node.answered]
+
+    def ends(self) -> list[Node]:
+        """Finished solutions, oldest first; those that were scratched if nothing else answers."""
+        ends = [node for node in self if node.finished]
+        own = [node for node in ends if not any(step.manner.scratch for step in node.path())]
+        return own if any(node.answered for node in own) else ends

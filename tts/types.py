@@ -157,6 +157,8 @@ class Judgement:
     reason: str = ""
     """Why it abstained, or a remark for the reader."""
     cost: Cost = FREE
+    by: str = ""
+    """Which of several verifiers it is of; empty if there is one."""
 
     @property
     def critique(self) -> str:

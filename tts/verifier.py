@@ -13,6 +13,8 @@ import anyio
 
 from tts.backends.base import ModelInfo as ModelInfo
 from tts.budget.meter import Meter as Meter
+from tts.paper import Paper as Paper
+from tts.paper import cites as cites
 from tts.seeds import vote_seed as vote_seed
 from tts.types import Cost as Cost
 from tts.types import Judgement as Judgement

@@ -68,7 +68,7 @@ class MCTS:
     workers: int = 8
     needs_verifier: ClassVar[bool] = True
     papers: ClassVar = (SILVER, KOCSIS, CHASLOT)
-    bill: ClassVar = Bill("simulations * width", "simulations * width", exact=False)
+    bill: ClassVar = Bill("simulations * width + 1", "simulations * width", exact=False)
 
     def __post_init__(self) -> None:
         at_least(1, simulations=self.simulations, width=self.width, workers=self.workers)

@@ -10,7 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Revising, Search, at_least
+from tts.strategy import Bill, Paper, Revising, Search, at_least
+
+ZHAO = Paper(
+    "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
+    ("Jian Zhao", "Runze Liu", "Kaiyan Zhang", "Zhimu Zhou", "Junqi Gao", "others"),
+    2025,
+    arxiv="2504.00891",
+)
+MADAAN = Paper(
+    "Self-Refine: Iterative Refinement with Self-Feedback",
+    ("Aman Madaan", "Niket Tandon", "Prakhar Gupta", "Skyler Hallinan", "others"),
+    2023,
+    arxiv="2303.17651",
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,8 @@ class Refine:
     turns: int = 3
     how: Revising = Revising.AUTO
     needs_verifier: ClassVar[bool] = True
+    papers: ClassVar = (ZHAO, MADAAN)
+    bill: ClassVar = Bill("n * (1 + turns)", "n * (1 + turns) * depth", exact=False)
 
     def __post_init__(self) -> None:
         at_least(1, n=self.n)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+import anyio
 import pytest
 
 from tts import Engine
@@ -50,7 +51,7 @@ def test_what_is_not_judged_holds_nothing_for_the_verifier() -> None:
     async def explore(search: Search) -> None:
         await search.expand(search.root, 3, judge=False)
 
-    result = Bench().solve(Does(explore))
+    result = Bench(script=lambda text, seed: "\\boxed{1}").solve(Does(explore))
     held = [event for event in result.events if isinstance(event, Held)]
     assert [set(event.bounds) for event in held] == [{POLICY}] * 3
     assert not any(isinstance(event, Judged) for event in result.events)
@@ -83,6 +84,26 @@ def test_a_judged_step_under_an_unjudged_one_has_both_judged_once() -> None:
     for event in result.events:
         if isinstance(event, Held) and POLICY in event.bounds and VERIFIER in event.bounds:
             assert event.bounds[VERIFIER].calls == 1  # the step alone: the one before is judged
+
+
+def test_a_step_whose_judgement_is_on_its_way_is_not_judged_twice() -> None:
+    async def explore(search: Search) -> None:
+        places = iter(["expand", "judge"])
+
+        async def task() -> None:
+            if next(places) == "expand":
+                await search.expand(search.root)
+                return
+            await anyio.sleep(0.5)  # the step is there, and the verifier takes a second
+            assert search.root.children[0].judgement is None
+            await search.judge(search.root.children[0])
+            assert search.root.children[0].judgement is not None
+
+        await search.spread(task, 2)
+
+    result = Bench(verifier=Opinions(seconds=1.0), delay=None).solve(Does(explore))
+    asked = Counter(event.key for event in result.events if isinstance(event, Judged))
+    assert asked[0,] == 1
 
 
 # ------------------------------------------------------------------------------------------ manner
@@ -185,17 +206,20 @@ async def _revise(search: Search) -> None:
 def test_a_revision_is_a_branch_before_the_wrong_step_or_another_path() -> None:
     write = script("a\n\nwrong\n\n\\boxed{1}", "b\n\n\\boxed{2}", "c\n\n\\boxed{3}", "\\boxed{4}")
     result = Bench(script=write, verifier=Critic()).solve(Does(_revise))
-    ends = {each.key: each.text for each in result.candidates}
-    assert ends == {
-        (0, 0, 0): "a\n\nwrong\n\n\\boxed{1}",
-        (0, 1, 0): "a\n\nb\n\n\\boxed{2}",
-        (1, 0): "c\n\n\\boxed{3}",
-        (0, 2): "a\n\n\\boxed{4}",
-    }
-    rewritten = result.tree[1, 0].manner
-    assert rewritten.draft == "a\n\nwrong\n\n\\boxed{1}"
-    assert rewritten.instruction is not None
-    assert rewritten.instruction.endswith(">wrong\n\nIt is.")
+    first, resumed, rewritten, again = (node for node in result.tree if node.finished)
+    assert [end.text for end in (first, resumed, rewritten, again)] == [
+        "a\n\nwrong\n\n\\boxed{1}",
+        "a\n\nb\n\n\\boxed{2}",
+        "c\n\n\\boxed{3}",
+        "a\n\n\\boxed{4}",
+    ]
+    assert resumed.path()[0] is again.path()[0] is first.path()[0]
+    assert len({end.key[:2] for end in (first, resumed, again)}) == 3
+    assert rewritten.path()[0].parent is first.path()[0].parent
+    manner = rewritten.manner
+    assert manner.draft == "a\n\nwrong\n\n\\boxed{1}"
+    assert manner.instruction is not None
+    assert manner.instruction.endswith(">wrong\n\nIt is.")
 
 
 def test_only_what_is_finished_can_be_revised() -> None:

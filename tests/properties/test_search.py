@@ -3,20 +3,52 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tts.backends.base import Dialect
 from tts.budget.budget import Budget
 from tts.seeds import node_seed, vote_seed
 from tts.strategy import Strategy
 from tts.testing import Bench
 from tts.testing.bench import shape
+from tts_strategies.ab_mcts import ABMCTS
+from tts_strategies.adaptive_consistency import AdaptiveConsistency
 from tts_strategies.beam import Beam
 from tts_strategies.best_of_n import BestOfN
+from tts_strategies.deepconf import DeepConf
 from tts_strategies.dvts import DVTS
+from tts_strategies.eager_beam import EagerBeam
+from tts_strategies.early_stopping import EarlyStopping
+from tts_strategies.ets import ETS
+from tts_strategies.lookahead import Lookahead
+from tts_strategies.particles import Particles
+from tts_strategies.rebase import Rebase
+from tts_strategies.refine import Refine
+from tts_strategies.rstar import RStar
 
 strategies = st.sampled_from(
-    [BestOfN(n=6), Beam(n=6, width=2), Beam(n=5, width=4), Beam(n=2, width=4), DVTS(n=6, width=3)]
+    [
+        ABMCTS(n=6, at_once=3),
+        AdaptiveConsistency(n=7, at_once=3),
+        Beam(n=2, width=4),
+        Beam(n=5, width=4),
+        Beam(n=6, width=2),
+        BestOfN(n=6),
+        DVTS(n=6, width=3),
+        DeepConf(n=7, warmup=3, window=16, at_once=2),
+        ETS(n=5),
+        EagerBeam(n=6, width=2),
+        EarlyStopping(n=7, window=3),
+        Lookahead(n=4, width=2, steps=2),
+        Particles(n=4, sweeps=2),
+        RStar(rollouts=4, actions=3),
+        Rebase(n=5),
+        Refine(n=3, turns=2),
+    ]
+)
+dialects = st.sampled_from(
+    [None, Dialect(system="Think.", user="{problem}", step_tokens=64, answer_tokens=400)]
 )
 budgets = st.builds(
     Budget,
@@ -32,17 +64,35 @@ def timing(seed: int):
     return lambda request, sample: random.Random(sample ^ seed).choice([0.0, 0.1, 0.1, 3.0])
 
 
-@given(strategies, budgets, st.integers(0, 99))
+@settings(max_examples=150)
+@given(strategies, dialects, budgets, st.integers(0, 99))
 def test_books_and_replay_hold_at_any_budget_and_timing(
-    strategy: Strategy, budget: Budget, seed: int
+    strategy: Strategy, dialect: Dialect | None, budget: Budget, seed: int
 ) -> None:
-    Bench(delay=timing(seed), seed=seed).solve(strategy, budget)  # checks them itself
+    Bench(delay=timing(seed), seed=seed, dialect=dialect).solve(strategy, budget)  # checks itself
 
 
-@given(strategies, st.integers(0, 99), st.integers(0, 99), st.integers(0, 9))
-def test_timing_changes_nothing(strategy: Strategy, one: int, other: int, seed: int) -> None:
-    trees = [shape(Bench(delay=timing(t), seed=seed).solve(strategy).tree) for t in (one, other)]
+@settings(max_examples=150)
+@given(strategies, dialects, st.integers(0, 99), st.integers(0, 99), st.integers(0, 9))
+def test_timing_changes_nothing(
+    strategy: Strategy, dialect: Dialect | None, one: int, other: int, seed: int
+) -> None:
+    results = [
+        Bench(delay=timing(t), seed=seed, dialect=dialect).solve(strategy) for t in (one, other)
+    ]
+    trees = [shape(result.tree) for result in results]
     assert trees[0] == trees[1]
+    chosen = [(result.answer, result.best, result.candidates) for result in results]
+    assert chosen[0] == chosen[1]
+
+
+@given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 9))
+def test_a_tie_does_not_go_to_the_first_to_finish(one: int, other: int, seed: int) -> None:
+    answers = {
+        Bench(delay=timing(t), seed=seed, verifier=None).solve(BestOfN(n=4)).answer
+        for t in (one, other)
+    }
+    assert len(answers) == 1
 
 
 @given(strategies, st.integers(0, 9))

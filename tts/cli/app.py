@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, demo, doctor, label, refine, solve, synthesize, verify
-from tts.cli.catalogue import backends, strategies, verifiers
+from tts.cli import bench, cite, demo, doctor, label, refine, solve, synthesize, verify
+from tts.cli.catalogue import backends, presets, strategies, verifiers
 
 _EPILOG = """
 [bold]Examples[/bold]
@@ -53,5 +53,6 @@ app.command(epilog=refine.EPILOG)(refine.refine)
 app.command(epilog=label.EPILOG)(label.label)
 app.command(epilog=synthesize.EPILOG)(synthesize.synthesize)
 app.command(epilog=bench.EPILOG)(bench.bench)
-for _list in (strategies, verifiers, backends):
+app.command(epilog=cite.EPILOG)(cite.cite)
+for _list in (strategies, presets, verifiers, backends):
     app.command()(_list)

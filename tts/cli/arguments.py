@@ -19,8 +19,11 @@ def complete_verifier(incomplete: str) -> list[str]:
 
 
 def complete_strategy(incomplete: str) -> list[str]:
-    """Strategies by name."""
-    return _starting("strategies", incomplete)
+    """Strategies and presets by name."""
+    from tts.presets import presets
+
+    named = [name for name in presets() if name.startswith(incomplete)]
+    return _starting("strategies", incomplete) + named
 
 
 def complete_selector(incomplete: str) -> list[str]:
@@ -85,7 +88,7 @@ Verifier = Annotated[
 Strategy = Annotated[
     str,
     typer.Option(
-        help="How to search: NAME or NAME:KNOB=VALUE,... (see 'tts strategies').",
+        help="How to search: NAME or NAME:KNOB=VALUE,... (see 'tts strategies', 'tts presets').",
         metavar="NAME",
         autocompletion=complete_strategy,
     ),

@@ -1,4 +1,4 @@
-"""`tts strategies`, `tts verifiers`, `tts backends`: what is installed, and its knobs."""
+"""`tts strategies`, `tts verifiers`, `tts backends`, `tts presets`: what is installed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from tts.cli.arguments import Json
 
 if TYPE_CHECKING:
+    from tts.paper import Bill
     from tts.registry import Kind
+
+COSTS: Final = (
+    "Of a cost, depth is the steps of a solution. A call writes a step, or the rest of a solution; "
+    "output tokens are calls x tokens of what they write, and verdicts x votes x tokens of a vote."
+)
 
 
 def strategies(as_json: Json = False) -> None:
-    """List the search strategies and their knobs (set them by --set NAME=VALUE)."""
+    """List the search strategies: where each is from, its knobs (--set NAME=VALUE), its cost."""
     listing("strategies", as_json)
 
 
@@ -27,6 +33,36 @@ def verifiers(as_json: Json = False) -> None:
 def backends(as_json: Json = False) -> None:
     """List the engines that --policy can name, as NAME or NAME:LOCATION."""
     listing("backends", as_json)
+
+
+def presets(as_json: Json = False) -> None:
+    """List published settings that --strategy can name, each with its source."""
+    import json
+    from dataclasses import asdict
+
+    from tts.presets import presets as installed
+
+    found = list(installed().values())
+    if as_json:
+        documents = [asdict(preset) for preset in found]
+        print(json.dumps({"schema": "tts.presets/1", "presets": documents}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False, header_style="dim")
+    for column, style in (("name", "bold"), ("settings", ""), ("source", "")):
+        table.add_column(column, style=style, no_wrap=column == "name", overflow="fold")
+    for preset in found:
+        knobs = ",".join(f"{name}={value}" for name, value in preset.knobs.items())
+        others = {"--select": preset.select, "--temperature": preset.temperature}
+        options = [f"{name} {value}" for name, value in others.items() if value is not None]
+        settings = "\n".join([f"{preset.strategy}:{knobs}", *options])
+        differs = f"\nHere: {preset.differs}" if preset.differs else ""
+        source = Text(f"{preset.about}. {preset.source}.").append(differs, style="dim")
+        table.add_row(preset.name, Text(settings), source)
+    Console(highlight=False).print(table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +82,10 @@ class Entry:
     name: str
     about: str
     knobs: list[Knob] = field(default_factory=list)
+    papers: list[str] = field(default_factory=list)
+    """As texts cite them; `tts cite` has their BibTeX."""
+    cost: str | None = None
+    """What a search comes to, as arithmetic on the knobs and the depth of a solution."""
     error: str | None = None
     """Why it cannot be loaded."""
 
@@ -59,13 +99,29 @@ def entries(kind: Kind) -> list[Entry]:
 
 def _entry(kind: Kind, name: str) -> Entry:
     from tts.errors import TTSError
+    from tts.paper import papers_of
     from tts.registry import load
 
     try:
         factory = load(kind, name)
     except TTSError as error:
         return Entry(name, "", error=str(error))
-    return Entry(name, _about(factory), [] if kind == "backends" else _knobs(factory))
+    return Entry(
+        name,
+        _about(factory),
+        [] if kind == "backends" else _knobs(factory),
+        [paper.short for paper in papers_of(factory)],
+        _cost(getattr(factory, "bill", None)),
+    )
+
+
+def _cost(bill: Bill | None) -> str | None:
+    if bill is None:
+        return None
+    most = "" if bill.exact else "at most "
+    if bill.calls == bill.verdicts:
+        return f"{most}{bill.calls} policy calls and verdicts"
+    return f"{most}{bill.calls} policy calls, {bill.verdicts} verdicts"
 
 
 def _about(factory: Callable[..., Any]) -> str:
@@ -125,9 +181,16 @@ def listing(kind: Kind, as_json: bool) -> None:
         table.add_column("knobs", overflow="fold")
     for entry in found:
         about = Text(entry.about) if entry.error is None else Text(entry.error, style="red")
+        if entry.papers:
+            about.append(f"\n{', '.join(entry.papers)}", style="dim")
+        if entry.cost is not None:
+            about.append(f"\nCost: {entry.cost}", style="dim")
         knobs = "\n".join(
             f"{knob.name}: {knob.type}" + ("" if knob.default is None else f" = {knob.default}")
             for knob in entry.knobs
         )
         table.add_row(entry.name, about, *([] if kind == "backends" else [Text(knobs)]))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    if kind == "strategies":
+        console.print(Text(COSTS, style="dim"))

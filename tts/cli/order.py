@@ -11,6 +11,7 @@ from tts.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from tts.budget.budget import Budget
+    from tts.presets import Preset
     from tts.strategy import Strategy
     from tts.verifier import Verifier
 
@@ -32,6 +33,7 @@ class Order:
     samples: str | None = None
     select: str | None = None
     seed: int = 0
+    temperature: float | None = None
 
     def make_strategy(self) -> Strategy:
         from tts.config import make_with
@@ -49,6 +51,28 @@ class Order:
                 f"(installed: {', '.join(names('verifiers')) or 'none'})"
             )
         return built
+
+    def preset(self) -> Preset | None:
+        """The one that the strategy's name names."""
+        from tts.presets import presets
+        from tts.spec import parse
+
+        return presets().get(parse(self.strategy).name)
+
+    @property
+    def selector(self) -> str:
+        """The name of the one that chooses: as typed, the preset's, or what fits the verifier."""
+        preset = self.preset()
+        named = self.select or (None if preset is None else preset.select)
+        return named or ("majority" if self.verifier is None else "weighted")
+
+    @property
+    def own_temperature(self) -> float | None:
+        """Of the policy: as typed, the preset's, or None for its makers'."""
+        preset = self.preset()
+        if self.temperature is not None or preset is None:
+            return self.temperature
+        return preset.temperature
 
     def make_verifier(self) -> Verifier | None:
         from tts.config import make_with
@@ -90,7 +114,7 @@ class Order:
                 words += [f"--{name}", getattr(self, name)]
         for knob in self.knobs:
             words += ["--set", knob]
-        for name in ("n", "budget", "deadline", "flops", "samples", "select"):
+        for name in ("n", "budget", "deadline", "flops", "samples", "select", "temperature"):
             if getattr(self, name) is not None:
                 words += [f"--{name}", str(getattr(self, name))]
         return [*words, "--seed", str(self.seed)]

@@ -93,7 +93,8 @@ async def _refined(
         result = await engine.solve(problem, strategy)
     written: set[Node] = set()
     documents = []
-    for candidate in result.candidates:
+    written_as = {node.key: number for number, node in enumerate(result.tree)}
+    for candidate in sorted(result.candidates, key=lambda each: written_as[each.key]):
         path = result.tree[candidate.key].path()
         documents.append(_turn(path, written, candidate.answer))
         written.update(path)

@@ -49,7 +49,13 @@ async def search(
     order.check_selector()
     budget, strategy = order.make_budget(), order.make_strategy()
     verifier = order.make_verifier()
-    engine = Engine(order.policy, verifier, select=order.select, seed=order.seed)
+    engine = Engine(
+        order.policy,
+        verifier,
+        select=order.selector,
+        temperature=order.own_temperature,
+        seed=order.seed,
+    )
     with _logged(events) as log:
         try:
             async with engine:
@@ -116,8 +122,7 @@ def _spectator(
     from tts.cli.watch import Watch
     from tts.select import SELECTORS
 
-    default = "majority" if order.verifier is None else "weighted"
-    watch = Watch(budget, rates, SELECTORS[order.select or default])
+    watch = Watch(budget, rates, SELECTORS[order.selector])
     title = " · ".join(filter(None, (order.strategy, order.policy, order.verifier)))
     if quiet:
         return watch.hear, anyio.lowlevel.checkpoint

@@ -30,6 +30,7 @@ EPILOG: Final = """
   tts solve "Evaluate (37 + 48) * 2." --n 32
   tts solve --example words-3 --budget 8k --deadline 30s
   tts solve --example --strategy beam --verifier likelihood --set width=4
+  tts solve --example --strategy rebase-16 --verifier likelihood
   tts solve --file problem.txt --samples 64 --out result.json
   echo "What is 12 * 7?" | tts solve --json
 
@@ -79,6 +80,14 @@ def solve(
             autocompletion=complete_selector,
         ),
     ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            help="Of the policy's samples; a preset's, or what its makers advise, if not said.",
+            min=0.0,
+            metavar="T",
+        ),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None,
@@ -107,7 +116,7 @@ def solve(
 
     order = Order(
         policy, verifier, strategy, tuple(knobs or ()), n, budget, deadline, flops, samples, select,
-        seed,
+        seed, temperature,
     )  # fmt: skip
     posed = pose(problem, file, example)
     target = None if out is None else OutputFile.checked(out)

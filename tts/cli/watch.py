@@ -81,9 +81,7 @@ class Watch:
         """
         labels: dict[str, int] = {}
         found: list[Candidate] = []
-        for node in self._tree:
-            if not node.finished:
-                continue
+        for node in self._tree.ends():
             if node.key not in self._candidates:
                 answer = extract_answer(node.text) if node.answered else None
                 self._candidates[node.key] = (answer, "" if answer is None else normalise(answer))

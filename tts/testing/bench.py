@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from tts.answers import Verdict
-from tts.backends.base import Request
+from tts.backends.base import Dialect, Request
 from tts.backends.fake import FakeBackend, Script, ramble
 from tts.budget.budget import Amount, Budget, Rates
 from tts.events import Event, Held, Settled, replay
@@ -89,6 +89,8 @@ class Bench:
     delay: Delay | None = stragglers
     verifier: Verifier | None = field(default_factory=Opinions)
     seed: int = 0
+    dialect: Dialect | None = None
+    """How the policy is spoken to; None: it is told the problem and nothing else."""
 
     def solve(
         self,
@@ -105,7 +107,7 @@ class Bench:
             run = Run(
                 PROBLEM,
                 Plan(strategy, budget, self.seed),
-                LanguagePolicy(backend),
+                LanguagePolicy(backend, dialect=self.dialect),
                 self.verifier,
                 Verbatim(),
             )

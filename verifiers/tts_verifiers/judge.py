@@ -16,11 +16,29 @@ from tts.backends.base import Backend, Ending, Request, Sample, Sampling, Tokeni
 from tts.errors import ConfigError, Overlong, TTSError, leaves
 from tts.registry import open_backend
 from tts.types import Finish
-from tts.verifier import Case, Cost, Judgement, Meter, ModelInfo, Reduction, Vote, vote_seed
+from tts.verifier import (
+    Case,
+    Cost,
+    Judgement,
+    Meter,
+    ModelInfo,
+    Paper,
+    Reduction,
+    Vote,
+    cites,
+    vote_seed,
+)
 from tts_verifiers.genprm.ballot import Opinion, abstention, tally
 from tts_verifiers.genprm.score import verdict
 from tts_verifiers.prm.spelling import Ids, defused
 
+ZHENG: Final = Paper(
+    "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena",
+    ("Lianmin Zheng", "Wei-Lin Chiang", "Ying Sheng", "Siyuan Zhuang", "others"),
+    2023,
+    arxiv="2306.05685",
+    venue="NeurIPS 2023",
+)
 ASK: Final = """\
 Here is a problem and {what} of it.
 
@@ -200,6 +218,7 @@ def _verdict_words(tokenizer: Tokenizer) -> tuple[Ids, tuple[int, int]]:
     raise ConfigError("Yes and No begin with the same token")
 
 
+@cites(ZHENG)
 def judge(backend: str, votes: int = 1, tokens: int = 1024, every_step: bool = False) -> Judge:
     """Any chat model behind an engine; `backend` is its spec."""
     return Judge(open_backend(backend), Judging(votes, tokens, every_step=every_step))

@@ -7,14 +7,22 @@ from dataclasses import replace
 from tts.backends.base import Backend
 from tts.registry import open_backend
 from tts.sandbox.config import Tier
-from tts.verifier import Reduction
+from tts.verifier import Paper, Reduction, cites
 from tts_verifiers.genprm.ballot import Outvoted, Voting
 from tts_verifiers.genprm.code import CodeRunner
 from tts_verifiers.genprm.effort import Effort, Mode
 from tts_verifiers.genprm.profiles import profile as profile_named
 from tts_verifiers.genprm.verifier import GenPRM
 
+ZHAO = Paper(
+    "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
+    ("Jian Zhao", "Runze Liu", "Kaiyan Zhang", "Zhimu Zhou", "Junqi Gao", "others"),
+    2025,
+    arxiv="2504.00891",
+)
 
+
+@cites(ZHAO)
 def genprm_7b(
     backend: str,
     profile: str = "card",
@@ -48,6 +56,7 @@ def genprm_7b(
     return _made(open_backend(backend), profile, effort, sandbox, reduction)
 
 
+@cites(ZHAO)
 def genprm_nano(
     backend: str = "nano:verifier",
     mode: Mode = Mode.CODE,

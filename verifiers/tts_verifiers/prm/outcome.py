@@ -34,6 +34,10 @@ class OutcomeRM:
     def reduction(self) -> Reduction:
         return Reduction.LAST
 
+    @property
+    def sampled(self) -> bool:
+        return False
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         limit = self._limit(case)
         prompts = [min(len(self._input(case, end).ids), limit) for end in _ends(case)]
