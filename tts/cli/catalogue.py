@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from tts.cli.arguments import Json
 
@@ -25,7 +25,7 @@ def verifiers(as_json: Json = False) -> None:
 
 
 def backends(as_json: Json = False) -> None:
-    """List the engines that --policy can name, as NAME or NAME:LOCATION."""
+    """List the engines that --policy can name: NAME, NAME:PLACE or NAME:PLACE,KNOB=VALUE,..."""
     listing("backends", as_json)
 
 
@@ -65,7 +65,8 @@ def _entry(kind: Kind, name: str) -> Entry:
         factory = load(kind, name)
     except TTSError as error:
         return Entry(name, "", error=str(error))
-    return Entry(name, _about(factory), [] if kind == "backends" else _knobs(factory))
+    knobs = _knobs(factory)
+    return Entry(name, _about(factory), knobs[1:] if kind == "backends" else knobs)
 
 
 def _about(factory: Callable[..., Any]) -> str:
@@ -78,9 +79,9 @@ def _about(factory: Callable[..., Any]) -> str:
 
 
 def _knobs(factory: Callable[..., Any]) -> list[Knob]:
-    from tts.config import knobs
+    from tts.config import knobs, types
 
-    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    hints = types(factory)
     return [
         Knob(
             name,
@@ -121,13 +122,12 @@ def listing(kind: Kind, as_json: bool) -> None:
     table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False, header_style="dim")
     table.add_column("name", style="bold", no_wrap=True)
     table.add_column("what it is", min_width=24)
-    if kind != "backends":
-        table.add_column("knobs", overflow="fold")
+    table.add_column("knobs", overflow="fold")
     for entry in found:
         about = Text(entry.about) if entry.error is None else Text(entry.error, style="red")
         knobs = "\n".join(
             f"{knob.name}: {knob.type}" + ("" if knob.default is None else f" = {knob.default}")
             for knob in entry.knobs
         )
-        table.add_row(entry.name, about, *([] if kind == "backends" else [Text(knobs)]))
+        table.add_row(entry.name, about, Text(knobs))
     Console(highlight=False).print(table)

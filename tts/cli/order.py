@@ -105,8 +105,12 @@ class Order:
 
 def _split(spec: str) -> tuple[str, list[tuple[str, str]]]:
     """`beam:n=8,width=2` as a name and its knobs."""
-    name, _, rest = spec.partition(":")
-    return name, [_pair(part, spec) for part in rest.split(",") if part]
+    from tts.spec import parse
+
+    parsed = parse(spec)
+    if parsed.places:
+        _pair(parsed.places[0], spec)
+    return parsed.name, list(parsed.knobs.items())
 
 
 def _pair(knob: str, where: str) -> tuple[str, str]:

@@ -1,0 +1,143 @@
+"""Backend: one engine behind HTTP as `tts` sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Final
+
+import anyio
+
+from tts.backends.base import Generation, ModelInfo, Request, Sample
+from tts.backends.remote.admission import Admission
+from tts.backends.remote.bill import Bill
+from tts.backends.remote.facts import Model
+from tts.backends.remote.line import Away
+from tts.backends.remote.reading import sample_of
+from tts.backends.remote.siblings import Siblings
+from tts.backends.remote.wire import Wire
+from tts.backends.tokenizer import FolderTokenizer
+from tts.budget.meter import Meter
+from tts.errors import BadReply, ConfigError, Overlong, TTSError, Unavailable, leaves
+from tts.types import FREE
+
+_ID_FIELDS: Final = ("prompt", "stop_ids", "logprob_ids")
+
+
+class RemoteBackend:
+    """Implements `tts.backends.base.Backend`. Serves any number of requests at once.
+
+    The samples of one request are asked for one by one, so that each has its own seed and can be
+    aborted by its own id; they share the prompt in the engine's cache.
+    """
+
+    def __init__(self, wire: Wire, model: Model, admission: Admission) -> None:
+        """See `opening` for one from a spec."""
+        self._wire = wire
+        self._model = model
+        self._admission = admission
+        self._siblings = Siblings() if wire.gathers else None
+        self._closed = False
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._model.info
+
+    @property
+    def tokenizer(self) -> FolderTokenizer:
+        return self._model.tokenizer
+
+    @property
+    def in_flight(self) -> int:
+        """Samples that the engine is asked for now."""
+        return self._admission.in_flight
+
+    async def generate(self, request: Request, meter: Meter) -> Generation:
+        """Serve `request`; its cost is booked on `meter`, also when it is cancelled.
+
+        It is booked exactly where the engine tells it, else at its bound.
+
+        Raises:
+            ConfigError: the request asks for something that makes no sense.
+            Overlong: the prompt leaves no room for one token in the context window.
+            Unavailable: the engine is gone, or closed.
+            BadReply: the engine's answer makes no sense.
+        """
+        if self._closed:
+            raise Unavailable(f"{self.model.name}: closed")
+        fitting = self._fitting(request)
+        bill = Bill(fitting)
+        samples: dict[int, Sample] = {}
+
+        async def one(index: int) -> None:
+            samples[index] = await self._sample(
+                replace(fitting, seeds=(fitting.seeds[index],)), bill
+            )
+
+        with meter.call(request.bound) as reading:
+            reading.cost = FREE
+            try:
+                if len(fitting.seeds) == 1:
+                    await one(0)
+                else:
+                    async with anyio.create_task_group() as group:
+                        for index in range(len(fitting.seeds)):
+                            group.start_soon(one, index)
+            except* TTSError as errors:
+                raise leaves(errors)[0] from None
+            finally:
+                reading.cost = bill.cost
+        return Generation(tuple(samples[n] for n in range(len(samples))), reading.cost)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._wire.aclose()
+
+    async def _sample(self, request: Request, bill: Bill) -> Sample:
+        """One sample, as soon as the engine has room for it."""
+        leads = self._siblings is not None and await self._siblings.wait(request.prompt)
+        ahead = self._siblings.lead(request.prompt) if leads and self._siblings else _NOBODY
+        with ahead as begun:
+            async with self._admission.slot(request.priority, self._weight(request)):
+                try:
+                    raw = await self._wire.ask(request, bill, begun)
+                except Away:
+                    if self._siblings is not None:
+                        self._siblings.forget()
+                    raise
+        if self._siblings is not None:
+            self._siblings.know(request.prompt)
+            self._siblings.know(request.prompt + raw.token_ids)
+        try:
+            return sample_of(raw, request, self._model.tokenizer)
+        except BadReply as error:
+            raise BadReply(f"{self.model.name}: {error}") from None
+
+    def _weight(self, request: Request) -> int:
+        """Tokens of cache that are the request's own: its prompt is shared, or soon to be."""
+        return request.max_tokens
+
+    def _fitting(self, request: Request) -> Request:
+        """`request` as the context window allows it, after a look at everything in it."""
+        context, vocabulary = self.model.context_tokens, self._model.vocabulary
+        if not request.prompt:
+            raise ConfigError("the prompt is empty: there is nothing to go on from")
+        if request.max_tokens < 1 or not request.seeds:
+            raise ConfigError("a request is for at least one token of at least one sample")
+        if not (request.sampling.temperature >= 0 and 0 < request.sampling.top_p <= 1):
+            raise ConfigError(f"{request.sampling}: temperature >= 0 and 0 < top_p <= 1 are needed")
+        for name in _ID_FIELDS:  # engines have died of an id that their model does not have
+            ids = getattr(request, name)
+            if ids and not (min(ids) >= 0 and max(ids) < vocabulary):
+                raise ConfigError(f"{name}: there are token ids outside [0, {vocabulary})")
+        room = context - len(request.prompt)
+        if room < 1:
+            raise Overlong(
+                f"the prompt takes {len(request.prompt)} tokens; {self.model.name} has room for "
+                f"{context}, its answer included"
+            )
+        return request if request.max_tokens <= room else replace(request, max_tokens=room)
+
+
+_NOBODY: Final = nullcontext[Callable[[], None] | None](None)
