@@ -200,7 +200,9 @@ class Line:
             self.on_busy()
             raise Unavailable(f"{self.name}: no answer within {self._seconds:g} s") from None
         except aiohttp.ClientPayloadError:
-            raise BadReply(f"{self.name}: {route} broke off in the middle of its answer") from None
+            raise Unavailable(
+                f"{self.name}: {route} broke off in the middle of its answer"
+            ) from None
         except (aiohttp.ClientError, OSError) as error:
             reason = _one_line(error)
             raise Unavailable(f"{self.name}: the connection was lost: {reason}") from None
