@@ -17,7 +17,7 @@ from tts.config import make
 from tts.errors import ConfigError, TTSError, leaves, unknown
 from tts.events import Event
 from tts.policy import FunctionPolicy, LanguagePolicy, Policy, Writer
-from tts.registry import open_backend
+from tts.registry import open_engine
 from tts.result import Result
 from tts.run import Plan, Pool, Run
 from tts.select import SELECTORS, Selector
@@ -220,7 +220,8 @@ def solve_sync(
 
 def _policy(policy: str | Policy | Writer) -> Policy:
     if isinstance(policy, str):
-        return LanguagePolicy(open_backend(policy))
+        engine = open_engine(policy)
+        return LanguagePolicy(engine) if hasattr(engine, "generate") else cast("Policy", engine)
     if inspect.isroutine(policy):
         return FunctionPolicy(policy)
     return cast("Policy", policy)

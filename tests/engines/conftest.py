@@ -31,11 +31,13 @@ COMMON = {
     "SGLANG_RETURN_ORIGINAL_LOGPROB": "1",
 }
 COMMANDS = {
-    "vllm": "-m vllm.entrypoints.openai.api_server --model {model} --served-model-name policy"
+    "vllm": "-m vllm.entrypoints.openai.api_server --model {model} --tokenizer {tokenizer}"
+    " --served-model-name policy"
     " --max-model-len {context} --dtype float32 --enforce-eager --block-size 32"
     " --distributed-executor-backend uni --enable-prompt-tokens-details"
     " --scheduling-policy priority --host 127.0.0.1 --port {port}",
-    "sglang": "-m sglang.launch_server --model-path {model} --served-model-name policy"
+    "sglang": "-m sglang.launch_server --model-path {model} --tokenizer-path {tokenizer}"
+    " --served-model-name policy"
     " --device cpu --attention-backend torch_native --dtype float32 --max-total-tokens 50000"
     " --cuda-graph-backend-decode disabled --cuda-graph-backend-prefill disabled"
     " --sleep-on-idle --enable-cache-report --enable-metrics --host 127.0.0.1 --port {port}",
@@ -59,7 +61,9 @@ class Server:
     def start(self) -> None:
         """Run it, and wait until it serves."""
         python = ENVIRONMENTS / self.kind / "bin" / "python"
-        words = COMMANDS[self.kind].format(model=self._model, port=self._port, context=CONTEXT)
+        words = COMMANDS[self.kind].format(
+            model=self._model, tokenizer=self._tokenizer(), port=self._port, context=CONTEXT
+        )
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(python), *words.split()],
@@ -77,6 +81,17 @@ class Server:
                 return
             time.sleep(0.5)
         pytest.fail(f"{self.kind} did not serve within {START_SECONDS:g} s")
+
+    def _tokenizer(self) -> Path:
+        """The model's tokenizer in a folder of its own.
+
+        Beside a `config.json` that says qwen2, transformers 5 replaces how it splits text.
+        """
+        folder = self._log.parent / "tokenizer"
+        folder.mkdir(exist_ok=True)
+        for path in self._model.glob("tokenizer*.json"):
+            (folder / path.name).write_bytes(path.read_bytes())
+        return folder
 
     def kill(self) -> None:
         """As `kill -9` does, children too."""

@@ -64,7 +64,7 @@ class SGLang:
             context = min(context, int(server.get("max_req_input_len", context)) + 1)
             told = Told(
                 served=info.get("served_model_name", models["data"][0]["id"]),
-                model=info.get("tokenizer_path") or info["model_path"],
+                model=info["model_path"],
                 context_tokens=context,
                 cache_tokens=server.get("max_total_num_tokens"),
                 version=f"SGLang {server.get('version', '')}".strip(),
