@@ -52,6 +52,11 @@ class Admission:
         """Requests that are."""
         return self._in_flight
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def slot(self, priority: int, tokens: int) -> AsyncIterator[None]:
         """Wait for a slot; the request may come to hold `tokens` of cache."""

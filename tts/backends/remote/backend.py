@@ -49,9 +49,18 @@ class RemoteBackend:
         return self._model.tokenizer
 
     @property
-    def in_flight(self) -> int:
-        """Samples that the engine is asked for now."""
-        return self._admission.in_flight
+    def load(self) -> int:
+        """Samples that the engine is asked for, or will be when it has room."""
+        return self._admission.in_flight + self._admission.waiting
+
+    @property
+    def about(self) -> str:
+        """What serves the model."""
+        return self._model.version
+
+    async def answers(self) -> bool:
+        """Whether the server is there now."""
+        return await self._wire.answers()
 
     async def generate(self, request: Request, meter: Meter) -> Generation:
         """Serve `request`; its cost is booked on `meter`, also when it is cancelled.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -19,10 +19,11 @@ from tts.backends.remote.admission import Admission
 from tts.backends.remote.backend import RemoteBackend
 from tts.backends.remote.facts import Known, model_of, verify
 from tts.backends.remote.line import Line
+from tts.backends.remote.routing import Several
 from tts.backends.remote.sglang import SGLang
 from tts.backends.remote.vllm import VLLM
 from tts.backends.remote.wire import Wire
-from tts.errors import ConfigError
+from tts.errors import ConfigError, Unavailable
 
 OPENING_SECONDS: Final = 20.0
 """For a server to say what it serves."""
@@ -117,11 +118,34 @@ async def connect(
     return RemoteBackend(wire, model, admission)
 
 
+async def connect_all(
+    addresses: Sequence[str], terms: Terms, known: Known, wire_of: Callable[[Line], Wire]
+) -> Backend:
+    """The engines at `addresses` as one, on the running event loop.
+
+    Raises:
+        BackendError, ConfigError: as `connect`; all that are down are named.
+    """
+    if not addresses:
+        raise ConfigError("say where the server is: http://host:port")
+    if len(addresses) == 1:
+        return await connect(addresses[0], terms, known, wire_of)
+    # Who is away is told at once: there are others.
+    impatient = replace(terms, patience=0.0)
+    copies: list[tuple[str, RemoteBackend]] = []
+    down: list[str] = []
+    for address in addresses:
+        try:
+            copies.append((address, await connect(address, impatient, known, wire_of)))
+        except Unavailable as error:
+            down.append(str(error))
+    if down:
+        raise Unavailable("; ".join(down))
+    return Several(copies, patience=terms.patience)
+
+
 def _opened(
     addresses: Sequence[str], terms: Terms, known: Known, wire_of: Callable[[Line], Wire]
 ) -> Backend:
-    if not addresses:
-        raise ConfigError("say where the server is: http://host:port")
     with start_blocking_portal() as portal:
-        backends = [portal.call(connect, address, terms, known, wire_of) for address in addresses]
-    return backends[0]
+        return portal.call(connect_all, addresses, terms, known, wire_of)

@@ -121,6 +121,9 @@ class SGLang:
             raise Unavailable(f"{self._line.name}: an aborted request did not end")
         return raw
 
+    async def answers(self) -> bool:
+        return await self._line.answers()
+
     async def aclose(self) -> None:
         await self._line.aclose()
 

@@ -106,6 +106,9 @@ class VLLM:
             begun()
         return raw
 
+    async def answers(self) -> bool:
+        return await self._line.answers()
+
     async def aclose(self) -> None:
         await self._line.aclose()
 

@@ -60,6 +60,10 @@ class Wire(Protocol):
         """
         ...
 
+    async def answers(self) -> bool:
+        """Whether the server is there now."""
+        ...
+
     async def aclose(self) -> None:
         """Give up all connections. Idempotent."""
         ...
