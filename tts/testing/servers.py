@@ -42,6 +42,8 @@ class Server:
     seen: set[tuple[int, ...]] = field(default_factory=set)
     """Prompts whose prefill is done, so that they count as cached."""
     url: str = ""
+    cache_tokens: int = 16_000
+    """What it says that its cache holds."""
 
     def routes(self) -> list[web.RouteDef]:
         """What it serves."""
@@ -113,8 +115,6 @@ class Server:
 class SGLangServer(Server):
     """As SGLang: aborted requests answer with what they had."""
 
-    info: ClassVar[dict[str, Any]] = {"max_total_num_tokens": 50_000, "version": "0.5.23"}
-
     def routes(self) -> list[web.RouteDef]:
         self.running_tasks: dict[str, asyncio.Event] = {}
         return [
@@ -131,7 +131,8 @@ class SGLangServer(Server):
 
     async def server_info(self, _: web.Request) -> web.Response:
         """Its settings."""
-        return web.json_response({**self.info, "max_req_input_len": self._longest})
+        told = {"max_total_num_tokens": self.cache_tokens, "max_req_input_len": self._longest}
+        return web.json_response({**told, "version": "0.5.23"})
 
     @property
     def _longest(self) -> int:
@@ -226,8 +227,6 @@ def _reason(sample: Sample, *, aborted: bool) -> dict[str, Any]:
 class VLLMServer(Server):
     """As vLLM: a request ends with its connection."""
 
-    metrics_text: ClassVar[str] = 'vllm:cache_config_info{block_size="32",num_gpu_blocks="500"} 1.0'
-
     def routes(self) -> list[web.RouteDef]:
         return [
             *super().routes(),
@@ -242,7 +241,8 @@ class VLLMServer(Server):
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Its counters."""
-        return web.Response(text=self.metrics_text)
+        labels = f'block_size="32",num_gpu_blocks="{self.cache_tokens // 32}"'
+        return web.Response(text=f"vllm:cache_config_info{{{labels}}} 1.0")
 
     async def completions(self, http: web.Request) -> web.StreamResponse:
         """One sample."""

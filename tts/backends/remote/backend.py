@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -13,8 +12,7 @@ from tts.backends.base import Generation, ModelInfo, Request, Sample
 from tts.backends.remote.admission import Admission
 from tts.backends.remote.bill import Bill
 from tts.backends.remote.facts import Model
-from tts.backends.remote.line import Away
-from tts.backends.remote.reading import sample_of
+from tts.backends.remote.reading import Raw, sample_of
 from tts.backends.remote.siblings import Siblings
 from tts.backends.remote.wire import Wire
 from tts.backends.tokenizer import FolderTokenizer
@@ -105,27 +103,26 @@ class RemoteBackend:
 
     async def _sample(self, request: Request, bill: Bill) -> Sample:
         """One sample, as soon as the engine has room for it."""
-        leads = self._siblings is not None and await self._siblings.wait(request.prompt)
-        ahead = self._siblings.lead(request.prompt) if leads and self._siblings else _NOBODY
-        with ahead as begun:
-            async with self._admission.slot(request.priority, self._weight(request)):
-                try:
-                    raw = await self._wire.ask(request, bill, begun)
-                except Away:
-                    if self._siblings is not None:
-                        self._siblings.forget()
-                    raise
-        if self._siblings is not None:
-            self._siblings.know(request.prompt)
+        if self._siblings is None:
+            raw = await self._asked(request, bill, None)
+        else:
+            async with self._siblings.ahead(request.prompt) as begun:
+                raw = await self._asked(request, bill, begun)
             self._siblings.know(request.prompt + raw.token_ids)
         try:
             return sample_of(raw, request, self._model.tokenizer)
         except BadReply as error:
             raise BadReply(f"{self.model.name}: {error}") from None
 
-    def _weight(self, request: Request) -> int:
-        """Tokens of cache that are the request's own: its prompt is shared, or soon to be."""
-        return request.max_tokens
+    async def _asked(self, request: Request, bill: Bill, begun: Callable[[], None] | None) -> Raw:
+        # Its own tokens count against the cache; its prompt is shared, or soon will be.
+        async with self._admission.slot(request.priority, request.max_tokens):
+            try:
+                return await self._wire.ask(request, bill, begun)
+            except Unavailable:
+                if self._siblings is not None:
+                    self._siblings.forget()
+                raise
 
     def _fitting(self, request: Request) -> Request:
         """`request` as the context window allows it, after a look at everything in it."""
@@ -147,6 +144,3 @@ class RemoteBackend:
                 f"{context}, its answer included"
             )
         return request if request.max_tokens <= room else replace(request, max_tokens=room)
-
-
-_NOBODY: Final = nullcontext[Callable[[], None] | None](None)

@@ -8,58 +8,64 @@ because they continue what came from the engine, wait for nothing.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import anyio
 
-Ids = tuple[int, ...]
 SHORT: Final = 16
 """A prompt of fewer tokens is not worth waiting for."""
 
 
 class Siblings:
-    """Which prompts one engine has seen lately."""
+    """Which prompts one engine has seen lately, by their hashes: a mistake costs only time."""
 
-    def __init__(self, remembered: int = 8192) -> None:
-        self._known: OrderedDict[Ids, None] = OrderedDict()
-        self._leading: dict[Ids, anyio.Event] = {}
+    def __init__(self, remembered: int = 1 << 15) -> None:
+        self._known: OrderedDict[int, None] = OrderedDict()
+        self._leading: dict[int, anyio.Event] = {}
         self._remembered = remembered
 
-    async def wait(self, prompt: Ids) -> bool:
-        """Wait while somebody goes ahead with `prompt`; True if the caller should `lead` now."""
-        while True:
-            if len(prompt) < SHORT or prompt in self._known:
-                return False
-            leader = self._leading.get(prompt)
+    @asynccontextmanager
+    async def ahead(self, prompt: Sequence[int]) -> AsyncIterator[Callable[[], None] | None]:
+        """Wait while somebody else goes ahead with `prompt`.
+
+        Who goes ahead is given what to call at the first token; the others, None.
+        """
+        key = hash(prompt)
+        while len(prompt) >= SHORT and key not in self._known:
+            leader = self._leading.get(key)
             if leader is None:
-                return True
+                with self._lead(key) as begun:
+                    yield begun
+                return
             await leader.wait()
+        yield None
+
+    def know(self, ids: Sequence[int]) -> None:
+        """The engine's cache holds `ids`, a tuple."""
+        self._remember(hash(ids))
+
+    def forget(self) -> None:
+        """The engine's cache may be empty: it was away."""
+        self._known.clear()
 
     @contextmanager
-    def lead(self, prompt: Ids) -> Iterator[Callable[[], None]]:
-        """Go ahead with `prompt`; what is given is to be called at the first token."""
-        arrived = self._leading[prompt] = anyio.Event()
+    def _lead(self, key: int) -> Iterator[Callable[[], None]]:
+        arrived = self._leading[key] = anyio.Event()
 
         def begun() -> None:
-            self.know(prompt)
+            self._remember(key)
             arrived.set()
 
         try:
             yield begun
         finally:
             arrived.set()  # also where it failed: somebody else goes ahead then
-            if self._leading.get(prompt) is arrived:
-                del self._leading[prompt]
+            del self._leading[key]
 
-    def know(self, ids: Ids) -> None:
-        """The engine's cache holds `ids`."""
-        self._known[ids] = None
-        self._known.move_to_end(ids)
-        while len(self._known) > self._remembered:
+    def _remember(self, key: int) -> None:
+        self._known[key] = None
+        self._known.move_to_end(key)
+        if len(self._known) > self._remembered:
             self._known.popitem(last=False)
-
-    def forget(self) -> None:
-        """The engine's cache may be empty: it was away."""
-        self._known.clear()
