@@ -42,6 +42,11 @@ class ChatPolicy:
     def model(self) -> ModelInfo:
         return self._model
 
+    @property
+    def about(self) -> str:
+        """What it can be used for."""
+        return self._why_whole() or "goes step by step"
+
     def bound(self, problem: Problem, prefix: Sequence[Step], max_tokens: int) -> Cost:
         """No token is shorter than a byte."""
         texts = [message["content"] for message in self._messages(problem)]
@@ -92,18 +97,20 @@ class ChatPolicy:
     async def aclose(self) -> None:
         await self._endpoint.aclose()
 
+    def _why_whole(self) -> str:
+        """Why it writes whole solutions only; empty if it goes step by step too."""
+        if self._endpoint.abilities.continues is None:
+            return "does not go on with an assistant's message"
+        if not self._endpoint.abilities.tells_stop:
+            return "does not tell the end of a step from the end of an answer"
+        return ""
+
     def _must_step(self) -> None:
-        abilities = self._endpoint.abilities
-        if abilities.continues is None:
-            reason = "does not go on with an assistant's message"
-        elif not abilities.tells_stop:
-            reason = "does not tell the end of a step from the end of an answer"
-        else:
-            return
-        raise ConfigError(
-            f"{self._model.name} {reason}, so that no search can go step by step: use best_of_n, "
-            "or an engine that takes token ids (vllm, sglang)"
-        )
+        if reason := self._why_whole():
+            raise ConfigError(
+                f"{self._model.name} {reason}, so that no search can go step by step: use "
+                "best_of_n, or an engine that takes token ids (vllm, sglang)"
+            )
 
     async def _write(
         self,

@@ -64,6 +64,11 @@ class LanguagePolicy:
     def model(self) -> ModelInfo:
         return self._model
 
+    @property
+    def about(self) -> str:
+        """What its engine says of itself, if it says anything."""
+        return str(getattr(self._backend, "about", ""))
+
     def bound(self, problem: Problem, prefix: Sequence[Step], max_tokens: int) -> Cost:
         """One request with one sample."""
         return Cost(

@@ -42,6 +42,8 @@ class Server:
     seen: set[tuple[int, ...]] = field(default_factory=set)
     """Prompts whose prefill is done, so that they count as cached."""
     url: str = ""
+    raw: bool = True
+    """Whether log-probabilities are those before temperature."""
     cache_tokens: int = 16_000
     """What it says that its cache holds."""
 
@@ -104,6 +106,10 @@ class Server:
     async def intercepted(self, request: web.Request) -> web.StreamResponse | None:
         """What the next scripted fault answers."""
         return await self.faults.popleft()(request) if self.faults else None
+
+    def scale(self, request: Request) -> float:
+        """What a log-probability is off by, roughly, where it is taken after temperature."""
+        return 1.0 if self.raw else 1 / max(0.01, request.sampling.temperature)
 
     def cached(self, prompt: tuple[int, ...]) -> int:
         """Tokens of `prompt` that were computed before; now all of them are."""
@@ -211,7 +217,8 @@ class SGLangServer(Server):
         }
         if request.logprob_ids:
             pairs = zip(sample.first_logprobs, request.logprob_ids, strict=True)
-            meta["output_token_ids_logprobs"] = [[[value, id, None] for value, id in pairs]]
+            scale = self.scale(request)
+            meta["output_token_ids_logprobs"] = [[[scale * v, id, None] for v, id in pairs]]
         text = self.engine.tokenizer.decode(ids)
         return {"text": text, "output_ids": ids, "meta_info": meta}
 
@@ -269,7 +276,7 @@ class VLLMServer(Server):
         tops: list[dict[str, float]] = [{} for _ in sample.token_ids]
         if chosen:
             first = zip(chosen, sample.first_logprobs, strict=True)
-            tops[0] = {f"token_id:{id}": value for id, value in first}
+            tops[0] = {f"token_id:{id}": self.scale(request) * value for id, value in first}
         choice = {
             "text": sample.text,
             "token_ids": sample.token_ids,
