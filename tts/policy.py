@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
@@ -83,6 +83,11 @@ class LanguagePolicy:
     def model(self) -> ModelInfo:
         return self._model
 
+    @property
+    def about(self) -> str:
+        """What its engine says of itself, if it says anything."""
+        return str(getattr(self._backend, "about", ""))
+
     def bound(
         self, problem: Problem, prefix: Sequence[Step], max_tokens: int, manner: Manner = PLAIN
     ) -> Cost:
@@ -156,17 +161,8 @@ class LanguagePolicy:
 
     def _render(self, question: str, instruction: str | None, draft: str | None) -> tuple[int, ...]:
         """Ids of the conversation in which `question` waits for its answer."""
-        if not question.strip():
-            raise ConfigError("the problem is empty")
-        asked = self._dialect.user.format(problem=question)
-        if draft is None and instruction is not None:
-            asked = f"{asked}\n\n{instruction}"
-        messages = [{"role": "user", "content": asked}]
-        if self._dialect.system is not None:
-            messages.insert(0, {"role": "system", "content": self._dialect.system})
-        if draft is not None and instruction is not None:
-            messages.append({"role": "assistant", "content": draft})
-            messages.append({"role": "user", "content": instruction})
+        manner = Manner(instruction=instruction, draft=draft)
+        messages = conversation(self._dialect, question, manner)
         ids = self._backend.tokenizer.chat(messages)
         room = self.model.context_tokens - len(ids)
         if room < 1:
@@ -206,6 +202,28 @@ class LanguagePolicy:
                 )
             )
         return steps
+
+
+def conversation(dialect: Dialect, question: str, manner: Manner) -> list[Mapping[str, str]]:
+    """The messages after which the answer to `question` is due.
+
+    Raises:
+        ConfigError: the question is empty.
+    """
+    if not question.strip():
+        raise ConfigError("the problem is empty")
+    asked = dialect.user.format(problem=question)
+    messages = [] if dialect.system is None else [_message("system", dialect.system)]
+    if manner.instruction is None:
+        return [*messages, _message("user", asked)]
+    if manner.draft is None:
+        return [*messages, _message("user", f"{asked}\n\n{manner.instruction}")]
+    drafted = [_message("user", asked), _message("assistant", manner.draft)]
+    return [*messages, *drafted, _message("user", manner.instruction)]
+
+
+def _message(role: str, content: str) -> Mapping[str, str]:
+    return {"role": role, "content": content}
 
 
 Writer = Callable[[str, int], Awaitable[str]]
