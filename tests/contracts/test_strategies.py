@@ -21,6 +21,7 @@ from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
 from tts_strategies.refine import Refine
 from tts_strategies.rstar import RStar
+from tts_strategies.split import Split
 from tts_strategies.value_of_information import ValueOfInformation
 
 
@@ -80,6 +81,12 @@ class TestValueOfInformation(StrategyContract):
     @pytest.fixture
     def strategy(self) -> Strategy:
         return ValueOfInformation(at_most=8)
+
+
+class TestSplit(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return Split(samples=5, votes=2)
 
 
 class TestAdaptiveConsistency(StrategyContract):

@@ -43,7 +43,11 @@ class Recorder:
     async def generate(self, request: Request, meter: Meter) -> Generation:
         generation = await self._backend.generate(request, meter)
         for seed, sample in zip(request.seeds, generation.samples, strict=True):
-            line = {"key": _key(request, seed), **asdict(sample), "ending": sample.ending.value}
+            line = {
+                "key": sample_key(request, seed),
+                **asdict(sample),
+                "ending": sample.ending.value,
+            }
             self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         return generation
@@ -98,7 +102,7 @@ class Replay:
         with meter.call(request.bound) as reading:
             reading.cost = Cost(calls=1)
             try:
-                samples = tuple(self._samples[_key(request, seed)] for seed in request.seeds)
+                samples = tuple(self._samples[sample_key(request, seed)] for seed in request.seeds)
             except KeyError:
                 raise BadReply(f"{self._path} holds no sample for this request and seed") from None
             reading.cost = Cost(
@@ -113,7 +117,7 @@ class Replay:
         """Nothing to release."""
 
 
-def _key(request: Request, seed: int) -> str:
+def sample_key(request: Request, seed: int) -> str:
     """One sample's identity: all that decides it, and not what it was asked together with."""
     identity = repr(replace(request, seeds=(seed,), priority=0))
     return blake2b(identity.encode(), digest_size=16).hexdigest()
