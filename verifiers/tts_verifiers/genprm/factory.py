@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from tts.backends.base import Backend
+from tts.errors import ConfigError
 from tts.registry import open_backend
 from tts.sandbox.config import Tier
 from tts.verifier import Paper, Reduction, cites
 from tts_verifiers.genprm.ballot import Outvoted, Voting
 from tts_verifiers.genprm.code import CodeRunner
-from tts_verifiers.genprm.effort import Effort, Mode
+from tts_verifiers.genprm.effort import GENPRM_SAMPLING, Effort, Mode
 from tts_verifiers.genprm.profiles import profile as profile_named
 from tts_verifiers.genprm.verifier import GenPRM
 
@@ -35,6 +37,7 @@ def genprm_7b(
     tau: float = 0.1,
     stop_at_wrong: bool = False,
     reduction: Reduction = Reduction.MIN,
+    temperature: float = GENPRM_SAMPLING.temperature,
     sandbox: Tier = "strict",
 ) -> GenPRM:
     """A released GenPRM (1.5B, 7B or 32B) behind an engine; `backend` is its spec.
@@ -52,6 +55,7 @@ def genprm_7b(
         rounds=rounds,
         tau=tau,
         stop_at_wrong=stop_at_wrong,
+        sampling=replace(GENPRM_SAMPLING, temperature=_checked(temperature)),
     )
     return _made(open_backend(backend), profile, effort, sandbox, reduction)
 
@@ -68,13 +72,18 @@ def genprm_nano(
     tau: float = 0.1,
     stop_at_wrong: bool = True,
     reduction: Reduction = Reduction.MIN,
+    temperature: float | None = None,
     sandbox: Tier = "strict",
 ) -> GenPRM:
-    """The nano GenPRM. It has to run its code: without, it copies what it should recompute.
+    """The nano GenPRM, strong or (`backend=nano:verifier-weak`) weak, made to run its code.
 
     What follows a step that it calls wrong is not judged: the least score decides about a prefix.
+    `temperature` 0 is greedy; None is the one that it was trained for, 1.
     """
     opened = open_backend(backend)
+    sampling = opened.model.sampling
+    if temperature is not None:
+        sampling = replace(sampling, temperature=_checked(temperature))
     effort = Effort(
         mode,
         votes,
@@ -86,9 +95,15 @@ def genprm_nano(
         output_characters=200,
         tau=tau,
         stop_at_wrong=stop_at_wrong,
-        sampling=opened.model.sampling,
+        sampling=sampling,
     )
     return _made(opened, "nano", effort, sandbox, reduction)
+
+
+def _checked(temperature: float) -> float:
+    if not 0 <= temperature < math.inf:
+        raise ConfigError(f"temperature={temperature} must be 0 or above")
+    return temperature
 
 
 def _made(
