@@ -59,6 +59,22 @@ class Policy(Protocol):
         ...
 
 
+def conversation(
+    dialect: Dialect, question: str, instruction: str | None = None, draft: str | None = None
+) -> list[dict[str, str]]:
+    """The messages after which a solution is written, as `Manner` says of each part of it."""
+    asked = dialect.user.format(problem=question)
+    if draft is None and instruction is not None:
+        asked = f"{asked}\n\n{instruction}"
+    messages = [{"role": "user", "content": asked}]
+    if dialect.system is not None:
+        messages.insert(0, {"role": "system", "content": dialect.system})
+    if draft is not None and instruction is not None:
+        messages.append({"role": "assistant", "content": draft})
+        messages.append({"role": "user", "content": instruction})
+    return messages
+
+
 class LanguagePolicy:
     """A policy over a backend. Token ids go back to the engine as they came: never re-templated."""
 
@@ -158,15 +174,7 @@ class LanguagePolicy:
         """Ids of the conversation in which `question` waits for its answer."""
         if not question.strip():
             raise ConfigError("the problem is empty")
-        asked = self._dialect.user.format(problem=question)
-        if draft is None and instruction is not None:
-            asked = f"{asked}\n\n{instruction}"
-        messages = [{"role": "user", "content": asked}]
-        if self._dialect.system is not None:
-            messages.insert(0, {"role": "system", "content": self._dialect.system})
-        if draft is not None and instruction is not None:
-            messages.append({"role": "assistant", "content": draft})
-            messages.append({"role": "user", "content": instruction})
+        messages = conversation(self._dialect, question, instruction, draft)
         ids = self._backend.tokenizer.chat(messages)
         room = self.model.context_tokens - len(ids)
         if room < 1:

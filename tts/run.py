@@ -13,9 +13,10 @@ from tts.budget.budget import Amount, Budget, Rates
 from tts.budget.ledger import Ledger, Listener, Purse
 from tts.errors import BackendError, ConfigError, TTSError, leaves
 from tts.events import Event, Held, Judged, Settled, Started, Stopped, StopReason
+from tts.journal import Journal
 from tts.policy import Policy
 from tts.result import Result, Spend
-from tts.search import Journal, RunningSearch
+from tts.search import RunningSearch
 from tts.select import Candidate, Selector, majority, weighted
 from tts.strategy import Strategy
 from tts.tree import Node, Tree
@@ -164,7 +165,7 @@ class Run:
         tree, pace = self._journal.tree, self._search.pace
         now = anyio.current_time()
         quarter = (deadline - now) / 4
-        if math.isinf(quarter):
+        if math.isinf(quarter) or quarter <= 0:
             return
         await anyio.sleep(3 * quarter)
         while not tree.answers():

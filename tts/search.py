@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -11,55 +10,28 @@ import anyio
 import numpy as np
 
 from tts.answers import Comparer, Roll, extract_answer
-from tts.budget.ledger import Bounds, Hold, Ledger
+from tts.budget.ledger import Bounds, Ledger
+from tts.docket import Docket
 from tts.errors import Overlong
-from tts.events import Added, Event, Judged, apply
+from tts.events import Added
+from tts.journal import Journal
 from tts.pace import Pace
 from tts.policy import Policy
 from tts.refine import complaint
 from tts.seeds import node_seed
-from tts.tree import Node, Tree
+from tts.tree import Node
 from tts.types import (
     PLAIN,
     POLICY,
     VERIFIER,
     Finish,
-    Judgement,
     Key,
     Manner,
     Problem,
     Revising,
     Step,
 )
-from tts.verifier import Case, Verifier
-
-
-class Journal:
-    """Where facts are told: the tree grows by them, listeners hear them, the log keeps them."""
-
-    __slots__ = ("_listener", "_news", "events", "tree")
-
-    def __init__(self, listener: Callable[[Event], None] | None = None) -> None:
-        self.tree = Tree()
-        self.events: list[Event] = []
-        self._listener = listener
-        self._news: anyio.Event | None = None
-
-    def tell(self, event: Event) -> None:
-        """Let everybody know of `event`."""
-        apply(event, self.tree)
-        self.events.append(event)
-        if self._listener is not None:
-            self._listener(event)
-        if self._news is not None:
-            self._news.set()
-            self._news = None
-
-    async def news(self) -> None:
-        """Wait for the next event."""
-        if self._news is None:
-            self._news = anyio.Event()
-        await self._news.wait()
+from tts.verifier import Verifier
 
 
 class RunningSearch:
@@ -81,7 +53,9 @@ class RunningSearch:
         self.pace = Pace()
         """How fast the policy writes."""
         self._policy = policy
-        self._verifier = verifier
+        self._docket = (
+            None if verifier is None else Docket(problem, verifier, ledger, journal, seed)
+        )
         self._roll = Roll(checker)
         self._ledger = ledger
         self._journal = journal
@@ -89,9 +63,6 @@ class RunningSearch:
         self._temperature = temperature
         self._sampled: dict[Key, int] = {}  # children begun, by parent
         self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
-        # What was said of each step of a path, by its end: there for all that was asked about.
-        self._judged: dict[Key, tuple[Judgement | None, ...]] = {(): ()}
-        self._judging: dict[Key, anyio.Event] = {}  # set when the verifier has spoken
 
     @property
     def root(self) -> Node:
@@ -114,16 +85,16 @@ class RunningSearch:
         self, allocation: Mapping[Node, int], *, judge: bool = True, manner: Manner = PLAIN
     ) -> list[Node]:
         children: list[Node] = []
-        asked = self._verifier if judge else None
+        docket = self._docket if judge else None
         manner = self._own(manner)
 
         async def one(family: _Family, key: Key) -> None:
-            if asked is not None:
-                await self.judge(family.parent)
+            if docket is not None:
+                await docket.judge(family.parent)
             ground = family.ground
             if ground is None:
-                ground = family.ground = self._ground(family.parent, manner, asked)
-            children.append(await self._extend(ground, key, manner, asked))
+                ground = family.ground = self._ground(family.parent, manner, docket)
+            children.append(await self._extend(ground, key, manner, docket))
 
         async with anyio.create_task_group() as group:
             for parent, n in allocation.items():
@@ -136,16 +107,8 @@ class RunningSearch:
         return await self._complete(node, self._next_key(node), judge, manner)
 
     async def judge(self, node: Node) -> Node:
-        """A step at a time, each under a hold of its own: a hold for all would be the worst case of
-        every step together, and keep others waiting for what is hardly ever spent.
-        """
-        if self._verifier is not None and node.key not in self._judged:
-            for step in node.path():
-                while step.key not in self._judged:
-                    if (spoken := self._judging.get(step.key)) is not None:
-                        await spoken.wait()
-                    else:
-                        await self._judge_alone(step, self._verifier)
+        if self._docket is not None:
+            await self._docket.judge(node)
         return node
 
     async def revise(
@@ -208,19 +171,19 @@ class RunningSearch:
         name = node_seed(0, "revision", (*revised.key, number)) % _REVISIONS
         return (*parent.key, _REVISIONS + name)
 
-    def _ground(self, parent: Node, manner: Manner, asked: Verifier | None) -> _Ground:
+    def _ground(self, parent: Node, manner: Manner, docket: Docket | None) -> _Ground:
         """Work out once what all steps below `parent` have in common."""
         steps = parent.steps()
         max_tokens = max(
             0, min(self._policy.model.dialect.step_tokens, self.tokens_left(parent, manner))
         )
         bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens, manner)}
-        if asked is not None:
-            bounds[VERIFIER] = asked.bound(self._case(parent), max_tokens)
+        if docket is not None:
+            bounds[VERIFIER] = docket.bound(parent, max_tokens)
         return _Ground(steps, max_tokens, bounds)
 
     async def _extend(
-        self, ground: _Ground, key: Key, manner: Manner, asked: Verifier | None
+        self, ground: _Ground, key: Key, manner: Manner, docket: Docket | None
     ) -> Node:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
@@ -236,11 +199,11 @@ class RunningSearch:
                     manner=manner,
                 )
                 written.tokens = step.cost.output_tokens
-            if asked is None:
+            if docket is None:
                 return self._add(key, step, manner)
-            with self._speaking(key):
+            with docket.asking(key):
                 child = self._add(key, step, manner)
-                await self._judge(child, asked, hold)
+                await docket.ask(child, hold)
         return child
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
@@ -275,45 +238,6 @@ class RunningSearch:
         if step.finish is Finish.EOS:
             self._ledger.release_reserve()  # there is an answer: nothing has to be kept back
         return self._journal.tree[key]
-
-    async def _judge_alone(self, node: Node, verifier: Verifier) -> None:
-        """Under a hold of its own; all before `node` on its path is judged."""
-        with self._speaking(node.key):
-            bounds = {VERIFIER: verifier.bound(self._case(node), 0)}
-            async with self._ledger.hold(bounds, node.depth + 1) as hold:
-                await self._judge(node, verifier, hold)
-
-    @contextmanager
-    def _speaking(self, key: Key) -> Iterator[None]:
-        """While the verifier is asked about a node: who else asks about it waits."""
-        spoken = self._judging[key] = anyio.Event()
-        try:
-            yield
-        finally:
-            del self._judging[key]
-            spoken.set()
-
-    async def _judge(self, node: Node, verifier: Verifier, hold: Hold) -> None:
-        """Ask the verifier about every step up to `node` that it has not been asked about."""
-        case = self._case(node)
-        with hold.charge(VERIFIER) as meter:
-            verdicts = await verifier.judge(case, meter)
-        scores = [None if verdict is None else verdict.score for verdict in case.judged]
-        path = node.path()[len(case.judged) :]
-        for judged, verdict in zip(path, verdicts, strict=True):
-            self._judged[judged.key] = (*self._judged[judged.key[:-1]], verdict)
-            scores.append(None if verdict is None else verdict.score)
-            score = verifier.reduction(scores)
-            self._journal.tell(Judged(judged.key, verdict, score))
-
-    def _case(self, node: Node) -> Case:
-        """The path to `node`, of which what lies below the last judged step is to be judged."""
-        key = node.key
-        while key not in self._judged:
-            key = key[:-1]
-        unjudged = range(len(key) + 1, len(node.key) + 1)
-        seeds = tuple(node_seed(self._seed, self.problem.id, node.key[:end]) for end in unjudged)
-        return Case(self.problem, node.steps(), self._judged[key], seeds)
 
 
 @dataclass(slots=True)
