@@ -97,7 +97,7 @@ async def test_a_deadline_for_all_together_ends_all() -> None:
 
 async def test_a_search_that_begins_after_the_deadline_ends_at_once() -> None:
     late = Pool(Purse(Budget().amount), deadline=anyio.current_time() - 1)
-    async with Engine(policy()) as engine:
+    async with Engine(policy(delay=lambda request, seed: 5.0)) as engine:
         result = await engine.start("What is next?", BestOfN(n=4), pool=late)()
     assert result.stop_reason is StopReason.DEADLINE
     assert len(result.tree) == 0
