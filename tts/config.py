@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -19,6 +21,19 @@ def knobs(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(factory).parameters)
 
 
+def types(factory: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of `factory`'s parameters, by name, evaluated."""
+    if isinstance(factory, partial):
+        return types(factory.func)
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    written = getattr(function, "__annotations__", {})
+    # What it returns may be named for type checkers only, so that it need not be imported.
+    asked = {name: annotation for name, annotation in written.items() if name != "return"}
+    return get_type_hints(
+        SimpleNamespace(__annotations__=asked), getattr(function, "__globals__", {})
+    )
+
+
 def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -> Any:
     """`factory` called with knobs that may still be text, each parsed as its annotation says.
 
@@ -26,11 +41,15 @@ def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -
         ConfigError: an unknown knob (the message lists the known ones), or a value that is not
             of its type or out of its range.
     """
-    known = knobs(factory)
+    known = {
+        knob: parameter
+        for knob, parameter in knobs(factory).items()
+        if parameter.kind is not parameter.VAR_POSITIONAL
+    }
     for knob in given:
         if knob not in known:
             raise unknown(f"knob of {name}", knob, known)
-    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    hints = types(factory)
     values: dict[str, Any] = {}
     for knob, value in given.items():
         adapter = TypeAdapter(
@@ -57,11 +76,57 @@ def make(kind: Kind, spec: str) -> Any:
     Raises:
         ConfigError: there is none of that name, or a knob cannot be used.
     """
+    return make_with(kind, spec, ())
+
+
+def make_with(kind: Kind, spec: str, more: Iterable[tuple[str, str]]) -> Any:
+    """As `make`, with knobs besides those in `spec`, as pairs of name and value.
+
+    Raises:
+        ConfigError: as there, or a knob is set twice, of which one would silently be ignored.
+    """
     parsed = parse(spec)
-    name = parsed.name
+    name, registered, given = parsed.name, parsed.name, dict[str, object](parsed.knobs)
     if parsed.places:
         place = parsed.places[0]
         raise ConfigError(f"{place!r} in {spec!r} is not a knob; write {name}:knob=value,...")
+    for knob, value in more:
+        if knob in given:
+            raise ConfigError(f"{knob} of {name} is set twice")
+        given[knob] = value
     if kind == "strategies" and (preset := presets().get(name)) is not None:
-        return build(name, load(kind, preset.strategy), {**preset.knobs, **parsed.knobs})
-    return build(name, load(kind, name), parsed.knobs)
+        registered, given = preset.strategy, {**preset.knobs, **given}
+    return build(name, load(kind, registered), given)
+
+
+def pair(text: str, where: str) -> tuple[str, str]:
+    """`width=4` as name and value.
+
+    Raises:
+        ConfigError: it is neither; the message says that it stood in `where`.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"{text!r} in {where} must be NAME=VALUE, such as width=4")
+    return name.strip(), value.strip()
+
+
+def make_at_places(kind: Kind, spec: str) -> Any:
+    """The plug-in that `spec` names, at its places: `nano:/path`, `vllm:http://a,http://b`.
+
+    The function registered for it takes the places first: one, or any number (`*places`).
+
+    Raises:
+        ConfigError: there is none of that name, or a place or knob cannot be used.
+    """
+    parsed = parse(spec)
+    name, factory = parsed.name, load(kind, parsed.name)
+    first, *_ = knobs(factory).values()
+    places: tuple[str, ...] = parsed.places
+    if first.kind is not first.VAR_POSITIONAL:
+        if len(places) > 1:
+            raise ConfigError(f"{name} is at one place, not at {' and '.join(places)}")
+        places = places or ("",)
+    if first.name in parsed.knobs:
+        raise unknown(f"knob of {name}", first.name, list(knobs(factory))[1:])
+    return build(name, partial(factory, *places), parsed.knobs)

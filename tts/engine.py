@@ -18,7 +18,7 @@ from tts.errors import ConfigError, TTSError, leaves, unknown
 from tts.events import Event
 from tts.policy import FunctionPolicy, LanguagePolicy, Policy, Writer
 from tts.presets import presets
-from tts.registry import open_backend
+from tts.registry import open_engine
 from tts.result import Result
 from tts.run import Plan, Pool, Run
 from tts.select import SELECTORS, Selector
@@ -48,8 +48,8 @@ class Engine:
     ) -> None:
         """
         Args:
-            policy: a backend by name (`nano`, `nano:/path/to/model`), a `Policy`, or a coroutine
-                function from a prompt and a seed to a solution.
+            policy: a backend by its spec (`nano`, `nano:/path/to/model`, `vllm:http://host:8000`),
+                a `Policy`, or a coroutine function from a prompt and a seed to a solution.
             verifier: a verifier by name, with knobs if need be (`likelihood:reduction=min`; see
                 `tts verifiers`), a `Verifier`, or None.
             select: `majority`, `weighted`, `best`, or a function; None: a preset's, or `weighted`
@@ -60,6 +60,7 @@ class Engine:
 
         Raises:
             ConfigError: a name is unknown, or a model cannot be loaded.
+            BackendError: a server cannot be reached. Servers are asked what they serve here.
         """
         self._select = _selector(select)
         self._temperature = Manner(temperature).temperature  # which checks it
@@ -228,9 +229,20 @@ def solve_sync(
             raise
 
 
+def open_policy(spec: str) -> Policy:
+    """The policy over the engine that `spec` names.
+
+    Raises:
+        ConfigError: there is no such engine, or a knob cannot be used.
+        BackendError: its server cannot be reached.
+    """
+    engine = open_engine(spec)
+    return LanguagePolicy(engine) if hasattr(engine, "generate") else cast("Policy", engine)
+
+
 def _policy(policy: str | Policy | Writer) -> Policy:
     if isinstance(policy, str):
-        return LanguagePolicy(open_backend(policy))
+        return open_policy(policy)
     if inspect.isroutine(policy):
         return FunctionPolicy(policy)
     return cast("Policy", policy)

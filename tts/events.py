@@ -79,13 +79,21 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """The strategy chose what to spend on next."""
+
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The search ended."""
 
     reason: StopReason
 
 
-Event = Started | Held | Settled | Added | Judged | Stopped
+Event = Started | Held | Settled | Added | Judged | Decided | Stopped
 
 
 def apply(event: Event, tree: Tree) -> None:

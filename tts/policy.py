@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
@@ -59,22 +59,6 @@ class Policy(Protocol):
         ...
 
 
-def conversation(
-    dialect: Dialect, question: str, instruction: str | None = None, draft: str | None = None
-) -> list[dict[str, str]]:
-    """The messages after which a solution is written, as `Manner` says of each part of it."""
-    asked = dialect.user.format(problem=question)
-    if draft is None and instruction is not None:
-        asked = f"{asked}\n\n{instruction}"
-    messages = [{"role": "user", "content": asked}]
-    if dialect.system is not None:
-        messages.insert(0, {"role": "system", "content": dialect.system})
-    if draft is not None and instruction is not None:
-        messages.append({"role": "assistant", "content": draft})
-        messages.append({"role": "user", "content": instruction})
-    return messages
-
-
 class LanguagePolicy:
     """A policy over a backend. Token ids go back to the engine as they came: never re-templated."""
 
@@ -98,6 +82,11 @@ class LanguagePolicy:
     @property
     def model(self) -> ModelInfo:
         return self._model
+
+    @property
+    def about(self) -> str:
+        """What its engine says of itself, if it says anything."""
+        return str(getattr(self._backend, "about", ""))
 
     def bound(
         self, problem: Problem, prefix: Sequence[Step], max_tokens: int, manner: Manner = PLAIN
@@ -172,9 +161,8 @@ class LanguagePolicy:
 
     def _render(self, question: str, instruction: str | None, draft: str | None) -> tuple[int, ...]:
         """Ids of the conversation in which `question` waits for its answer."""
-        if not question.strip():
-            raise ConfigError("the problem is empty")
-        messages = conversation(self._dialect, question, instruction, draft)
+        manner = Manner(instruction=instruction, draft=draft)
+        messages = conversation(self._dialect, question, manner)
         ids = self._backend.tokenizer.chat(messages)
         room = self.model.context_tokens - len(ids)
         if room < 1:
@@ -214,6 +202,28 @@ class LanguagePolicy:
                 )
             )
         return steps
+
+
+def conversation(dialect: Dialect, question: str, manner: Manner) -> list[Mapping[str, str]]:
+    """The messages after which the answer to `question` is due.
+
+    Raises:
+        ConfigError: the question is empty.
+    """
+    if not question.strip():
+        raise ConfigError("the problem is empty")
+    asked = dialect.user.format(problem=question)
+    messages = [] if dialect.system is None else [_message("system", dialect.system)]
+    if manner.instruction is None:
+        return [*messages, _message("user", asked)]
+    if manner.draft is None:
+        return [*messages, _message("user", f"{asked}\n\n{manner.instruction}")]
+    drafted = [_message("user", asked), _message("assistant", manner.draft)]
+    return [*messages, *drafted, _message("user", manner.instruction)]
+
+
+def _message(role: str, content: str) -> Mapping[str, str]:
+    return {"role": role, "content": content}
 
 
 Writer = Callable[[str, int], Awaitable[str]]

@@ -1,8 +1,8 @@
 """Registry: plug-ins by name, from entry points. Built-ins have no other way in than strangers.
 
 An entry point of `tts.strategies` or `tts.verifiers` names a class or function whose parameters
-are knobs; one of `tts.backends` names a function from a location (what stands after the colon in
-`nano:/path/to/model`) to a `Backend`.
+are knobs; one of `tts.backends` names a function to a `Backend` whose first parameter is where it
+is (what stands after the colon in `nano:/path/to/model`), or `*places`, and whose others are knobs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, cast
 
 from tts.backends.base import Backend
-from tts.errors import PluginError, TTSError, unknown
+from tts.errors import ConfigError, PluginError, TTSError, unknown
 
 Kind = Literal["strategies", "verifiers", "backends", "benchmarks"]
 _SINGULAR: dict[Kind, str] = {
@@ -49,14 +49,33 @@ def load(kind: Kind, name: str) -> Callable[..., Any]:
         ) from error
 
 
-def open_backend(spec: str) -> Backend:
-    """The engine that `spec` names: `nano`, `nano:/path/to/model`, `http://host:port`.
+def open_engine(spec: str) -> Any:
+    """What `spec` names: a `Backend`, or a `Policy` where the engine speaks only text.
+
+    `nano`, `nano:/path/to/model`, `sglang:http://host:port,at_once=64`, `http://host:port`.
 
     Raises:
-        ConfigError: no backend of that name, or it cannot use that location.
+        ConfigError: no backend of that name, or it cannot use that place or knob.
+        BackendError: its server is not there, or is of another kind.
     """
-    name, _, location = spec.partition(":")
-    return cast("Backend", load("backends", name)(location))
+    from tts.config import make_at_places
+
+    return make_at_places("backends", spec)
+
+
+def open_backend(spec: str) -> Backend:
+    """The engine that `spec` names, for whoever speaks to it in token ids.
+
+    Raises:
+        ConfigError, BackendError: as `open_engine`; also where the engine speaks only text.
+    """
+    opened = open_engine(spec)
+    if not hasattr(opened, "generate"):
+        raise ConfigError(
+            f"{spec!r} speaks only text, and this needs token ids: use an engine such as "
+            "vllm or sglang"
+        )
+    return cast("Backend", opened)
 
 
 @cache

@@ -10,6 +10,7 @@ import anyio
 
 from tts.answers import Comparer, extract_answer, group
 from tts.budget.budget import Amount, Budget, Rates
+from tts.budget.evidence import Evidence
 from tts.budget.ledger import Ledger, Listener, Purse
 from tts.errors import BackendError, ConfigError, TTSError, leaves
 from tts.events import Event, Held, Judged, Settled, Started, Stopped, StopReason
@@ -17,7 +18,7 @@ from tts.journal import Journal
 from tts.policy import Policy
 from tts.result import Result, Spend
 from tts.search import RunningSearch
-from tts.select import Candidate, Selector, majority, weighted
+from tts.select import Candidate, Selector, majority, most_probable, weighted
 from tts.strategy import Strategy
 from tts.tree import Node, Tree
 from tts.types import POLICY, VERIFIER, Problem
@@ -86,7 +87,7 @@ class Run:
             pool=None if pool is None else pool.purse,
             give_up=lambda: self._stop(StopReason.BUDGET),
             listener=Listener(
-                held=lambda hold, bounds: self._journal.tell(Held(hold, dict(bounds))),
+                held=lambda hold, bounds: self._journal.tell(Held(hold, bounds)),
                 settled=lambda hold, who, cost: self._journal.tell(Settled(hold, who, cost)),
             ),
         )
@@ -165,9 +166,9 @@ class Run:
         tree, pace = self._journal.tree, self._search.pace
         now = anyio.current_time()
         quarter = (deadline - now) / 4
-        if math.isinf(quarter) or quarter <= 0:
+        if math.isinf(quarter):
             return
-        await anyio.sleep(3 * quarter)
+        await anyio.sleep(max(0.0, 3 * quarter))
         while not tree.answers():
             needed = pace.seconds(self._search.tokens_left(_most_promising(tree)))
             spare = deadline - min(needed, quarter) - anyio.current_time()
@@ -203,6 +204,13 @@ class Run:
             self._reason = reason
             self._scope.cancel()
 
+    def _own_selector(self) -> Selector:
+        """How this strategy, or else any strategy, chooses."""
+        evidence = getattr(self._plan.strategy, "evidence", None)
+        if isinstance(evidence, Evidence):
+            return most_probable(evidence)
+        return majority if self._verifier is None else weighted
+
     def _started(self) -> Started:
         verifier = self._verifier
         model = None if verifier is None else verifier.model
@@ -226,10 +234,10 @@ class Run:
         ]
         classes = await group(answers, self._checker)
         candidates = tuple(
-            Candidate(node.key, text, answer, label, node.score)
+            Candidate(node.key, text, answer, label, node.score, _votes(node))
             for node, text, answer, label in zip(ends, texts, answers, classes.labels, strict=True)
         )
-        selector = self._plan.selector or (majority if self._verifier is None else weighted)
+        selector = self._plan.selector or self._own_selector()
         choice = selector(candidates)
         return Result(
             problem=self.problem,
@@ -251,6 +259,14 @@ class Run:
             ),
             undecided=classes.unknown,
         )
+
+
+def _votes(end: Node) -> int:
+    """How many votes its score rests on; a verdict without votes is one."""
+    doubted = end.doubted
+    if doubted is None or doubted.judgement is None:
+        return 0
+    return max(1, len(doubted.judgement.votes))
 
 
 def _reserve(budget: Budget, policy: Policy) -> Amount:

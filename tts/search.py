@@ -13,24 +13,14 @@ from tts.answers import Comparer, Roll, extract_answer
 from tts.budget.ledger import Bounds, Ledger
 from tts.docket import Docket
 from tts.errors import Overlong
-from tts.events import Added
+from tts.events import Added, Decided
 from tts.journal import Journal
 from tts.pace import Pace
 from tts.policy import Policy
 from tts.refine import complaint
 from tts.seeds import node_seed
 from tts.tree import Node
-from tts.types import (
-    PLAIN,
-    POLICY,
-    VERIFIER,
-    Finish,
-    Key,
-    Manner,
-    Problem,
-    Revising,
-    Step,
-)
+from tts.types import PLAIN, POLICY, VERIFIER, Account, Finish, Key, Manner, Problem, Revising, Step
 from tts.verifier import Verifier
 
 
@@ -73,6 +63,15 @@ class RunningSearch:
         return self._ledger.left
 
     @property
+    def spent(self) -> Mapping[Account, float]:
+        rates = self._ledger.rates
+        taken: dict[Account, float] = {POLICY: 0.0, VERIFIER: 0.0}
+        for account, cost in self._ledger.costs.items():
+            amount = rates.amount(account, cost)
+            taken[account] = amount.flops or amount.tokens
+        return taken
+
+    @property
     def takes_instructions(self) -> bool:
         return self._policy.model.dialect.takes_instructions
 
@@ -106,9 +105,9 @@ class RunningSearch:
     async def complete(self, node: Node, *, judge: bool = True, manner: Manner = PLAIN) -> Node:
         return await self._complete(node, self._next_key(node), judge, manner)
 
-    async def judge(self, node: Node) -> Node:
+    async def judge(self, node: Node, votes: int | None = None) -> Node:
         if self._docket is not None:
-            await self._docket.judge(node)
+            await self._docket.judge(node, votes)
         return node
 
     async def revise(
@@ -132,6 +131,9 @@ class RunningSearch:
 
     async def answer_class(self, node: Node) -> int | None:
         return await self._roll.label(extract_answer(node.text) if node.answered else None)
+
+    def explain(self, action: str, reason: str) -> None:
+        self._journal.tell(Decided(action, reason))
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
         async def run() -> None:

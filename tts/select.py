@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tts.budget.evidence import Evidence, Tally, Witness
 from tts.paper import Paper, cites
 from tts.types import Key
 
@@ -48,6 +49,8 @@ class Candidate:
     """Class of equal answers that it belongs to; None: no answer."""
     score: float | None
     """P(right) in [0, 1]; None: not judged, or the verifier abstained."""
+    votes: int = 0
+    """How many votes its score rests on, at the step that is doubted most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,28 @@ def best(candidates: Sequence[Candidate]) -> Choice | None:
     return Choice(winner, same / len(voters))
 
 
+def most_probable(evidence: Evidence) -> Selector:
+    """The answer that is most probably right, given what is known of policy and verifier.
+
+    `share` is that probability: what is missing to 1 is also that no candidate is right.
+    """
+
+    def choose(candidates: Sequence[Candidate]) -> Choice | None:
+        solutions = [Witness(each.label, each.score, each.votes) for each in candidates]
+        tally = Tally.of(solutions, evidence)
+        if not tally.counts.any():
+            return None
+        beliefs = evidence.beliefs(tally.counts, tally.weights, tally.without)[:-1]
+        label = int(beliefs.argmax())
+        return Choice(_speaker(candidates, label), float(beliefs[label]))
+
+    return choose
+
+
 SELECTORS: Final[Mapping[str, Selector]] = {
     "best": best,
     "majority": majority,
+    "probable": most_probable(Evidence()),
     "weighted": weighted,
 }
 
@@ -113,7 +135,9 @@ def _elect(candidates: Sequence[Candidate], weight: Callable[[Candidate], float]
     if whole <= 0:
         return None
     label = max(totals, key=totals.__getitem__)  # the first of equals: dicts keep their order
+    return Choice(_speaker(candidates, label), totals[label] / whole)
+
+
+def _speaker(candidates: Sequence[Candidate], label: int) -> Candidate:
     members = [candidate for candidate in candidates if candidate.label == label]
-    return Choice(
-        max(members, key=lambda c: -1.0 if c.score is None else c.score), totals[label] / whole
-    )
+    return max(members, key=lambda c: -1.0 if c.score is None else c.score)

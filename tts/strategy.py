@@ -9,6 +9,12 @@ from typing import ClassVar, Protocol
 import anyio
 import numpy as np
 
+from tts.budget.evidence import Evidence as Evidence
+from tts.budget.evidence import Tally as Tally
+from tts.budget.evidence import Witness as Witness
+from tts.budget.worth import Offer as Offer
+from tts.budget.worth import sampling as sampling
+from tts.budget.worth import voting as voting
 from tts.errors import ConfigError as ConfigError
 from tts.paper import Bill as Bill
 from tts.paper import Paper as Paper
@@ -18,6 +24,9 @@ from tts.shares import ranked as ranked
 from tts.shares import systematic as systematic
 from tts.tree import Node as Node
 from tts.types import PLAIN as PLAIN
+from tts.types import POLICY as POLICY
+from tts.types import VERIFIER as VERIFIER
+from tts.types import Account as Account
 from tts.types import Finish as Finish
 from tts.types import Judgement as Judgement
 from tts.types import Manner as Manner
@@ -50,6 +59,11 @@ class Search(Protocol):
         ...
 
     @property
+    def spent(self) -> Mapping[Account, float]:
+        """FLOPs that each model has taken so far; output tokens where its size is not known."""
+        ...
+
+    @property
     def takes_instructions(self) -> bool:
         """Whether the policy can be told anything besides the problem."""
         ...
@@ -73,10 +87,12 @@ class Search(Protocol):
         """Sample one continuation of `node` to its end, judge its steps; returns the end."""
         ...
 
-    async def judge(self, node: Node) -> Node:
+    async def judge(self, node: Node, votes: int | None = None) -> Node:
         """Have judged what is not judged yet on the path to `node`; returns it.
 
-        A step is judged once, however many ask for it at the same time.
+        A step is judged once, however many ask for it at the same time. With `votes`, the step of
+        `node` itself gets more votes until it has that many, if its verifier can say anything new;
+        scores below it follow.
         """
         ...
 
@@ -97,6 +113,10 @@ class Search(Protocol):
         Classes of equal answers are numbered from 0 in the order in which they were first asked
         for, and a node never changes its class. What cannot be told apart or equal is different.
         """
+        ...
+
+    def explain(self, action: str, reason: str) -> None:
+        """Tell what was decided, and why: an event, for whoever asks where the compute went."""
         ...
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
@@ -126,8 +146,9 @@ class Strategy(Protocol):
     It grows the tree; choosing the answer is a selector's work. `run` must not keep state on
     the strategy: one value serves many problems at once.
 
-    A class may also say where it is from (`papers`, a tuple of `Paper`) and what it costs (`bill`,
-    a `Bill`); `tts strategies` and `tts cite` show it.
+    A class may also bring its own way to choose the answer (`evidence`, an `Evidence`; used unless
+    the caller asks for another), and say where it is from (`papers`, a tuple of `Paper`) and what
+    it costs (`bill`, a `Bill`); `tts strategies` and `tts cite` show it.
     """
 
     needs_verifier: ClassVar[bool]

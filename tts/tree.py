@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tts.types import PLAIN, RIGHT_FROM, Finish, Judgement, Key, Manner, Step
 
@@ -26,8 +26,7 @@ class Node:
     """Output tokens from the root down to and with this step."""
     manner: Manner = PLAIN
     """How this step was asked for."""
-    children: list[Node] = field(default_factory=list)
-    _steps: tuple[Step, ...] | None = None  # of the path, once asked for
+    children: Sequence[Node] = ()
 
     @property
     def depth(self) -> int:
@@ -58,6 +57,16 @@ class Node:
                 return node
         return None
 
+    @property
+    def doubted(self) -> Node | None:
+        """The judged step of the path with the lowest score, the first of equals."""
+        scored = [
+            (node.judgement.score, node)
+            for node in self.path()
+            if node.judgement is not None and node.judgement.score is not None
+        ]
+        return min(scored, key=lambda pair: pair[0])[1] if scored else None
+
     def path(self) -> list[Node]:
         """Nodes from below the root down to this one."""
         nodes: list[Node] = []
@@ -70,9 +79,7 @@ class Node:
 
     def steps(self) -> tuple[Step, ...]:
         """The path's steps, first to last."""
-        if self._steps is None:
-            self._steps = tuple(node.step for node in self.path() if node.step is not None)
-        return self._steps
+        return tuple(node.step for node in self.path() if node.step is not None)
 
     @property
     def text(self) -> str:
@@ -113,7 +120,11 @@ class Tree:
         tokens = parent.tokens + (len(step.token_ids) or step.cost.output_tokens)
         node = Node(key, parent, step, score=parent.score, tokens=tokens, manner=manner)
         self._nodes[key] = node
-        parent.children.append(node)
+        # Most nodes are leaves: a list for each would be a sixth of all that a search remembers.
+        if isinstance(parent.children, list):
+            parent.children.append(node)
+        else:
+            parent.children = [node]
         return node
 
     def answers(self) -> list[Node]:

@@ -62,6 +62,8 @@ class Cost:
         return self.prompt_tokens - self.cached_tokens + self.output_tokens
 
     def __add__(self, other: Cost) -> Cost:
+        if self is FREE:
+            return other
         return Cost(
             self.prompt_tokens + other.prompt_tokens,
             self.cached_tokens + other.cached_tokens,

@@ -33,6 +33,10 @@ class Case:
     """What was said of the first `len(judged)` steps: the rest is to be judged now."""
     seeds: tuple[int, ...] = ()
     """One seed in [0, 2^63) for each step to be judged."""
+    votes: int | None = None
+    """How many votes each of them is to have, `heard` included; None: as many as are usual."""
+    heard: tuple[Vote, ...] = ()
+    """Votes that the first of them has already, with the same seed; what is said adds to them."""
 
 
 class Reduction(Enum):
@@ -68,6 +72,11 @@ class Verifier(Protocol):
     @property
     def reduction(self) -> Reduction:
         """How its verdicts on steps add up. LAST if each already speaks of the whole prefix."""
+        ...
+
+    @property
+    def sampled(self) -> bool:
+        """Whether another vote on a step can say something else. If not, `case.votes` is moot."""
         ...
 
     def bound(self, case: Case, more_tokens: int) -> Cost:

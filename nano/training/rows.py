@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn import functional
 
+from training.loop import Forward
 from training.tokenizer import TURN_END
 from tts_nano.problems import DELIMITER, Difficulty, NanoProblem, draw_problem, solution
 
@@ -34,7 +36,7 @@ class Example:
 
 @dataclass(slots=True)
 class Stream:
-    """An endless, seeded stream of packed batches. Its state is `rng` and `pool`."""
+    """An endless, seeded stream of packed batches."""
 
     tokenizer: Tokenizer
     seed: int
@@ -45,6 +47,24 @@ class Stream:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(f"nano policy {self.seed}")
+
+    def loss(self, forward: Forward, embedding: Tensor, progress: float) -> tuple[Tensor, int]:
+        """Mean cross-entropy of the tokens of outputs."""
+        tokens, labels, documents = self.batch(progress)
+        hidden = forward(tokens, documents)
+        counted = labels[:, 1:] != IGNORED
+        logits = functional.linear(hidden[:, :-1][counted], embedding)
+        loss = functional.cross_entropy(logits.float(), labels[:, 1:][counted])
+        return loss, int((documents > 0).sum())
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"rng": self.rng.getstate(), "pool": self.pool}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.rng.setstate(state["rng"])
+        self.pool = state["pool"]
 
     def batch(self, progress: float) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens, labels and document numbers (0 = padding), each rows x length."""

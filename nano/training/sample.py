@@ -41,9 +41,9 @@ class Sampler:
         tokens = torch.zeros(len(prompts), widest, dtype=torch.long)
         for row, prompt in enumerate(prompts):
             tokens[row, : len(prompt)] = torch.tensor(prompt)
-        cache = _Cache(self.model, len(prompts), self.longest)
+        cache = Cache(self.model, len(prompts), self.longest)
         position = torch.arange(widest).expand(len(prompts), widest)
-        hidden = _forward(self.model, tokens, position, cache)
+        hidden = forward(self.model, tokens, position, cache)
         last = hidden[torch.arange(len(prompts)), lengths - 1]
         owner = torch.arange(len(prompts)).repeat_interleave(samples)
         cache.take(owner)
@@ -70,12 +70,12 @@ class Sampler:
             if row_of:
                 # Finished rows decode on until they are dropped, but not past the cache.
                 position = position.clamp(max=self.longest - 1)
-                hidden = _forward(self.model, chosen[:, None], position[:, None], cache)[:, 0]
+                hidden = forward(self.model, chosen[:, None], position[:, None], cache)[:, 0]
                 position = position + 1
         return [outputs[i * samples : (i + 1) * samples] for i in range(len(prompts))]
 
 
-class _Cache:
+class Cache:
     """Keys and values, layers x rows x heads x positions x numbers."""
 
     def __init__(self, model: Qwen2, rows: int, positions: int) -> None:
@@ -89,7 +89,7 @@ class _Cache:
         self.values = [each[rows] for each in self.values]
 
 
-def _forward(model: Qwen2, tokens: Tensor, position: Tensor, cache: _Cache) -> Tensor:
+def forward(model: Qwen2, tokens: Tensor, position: Tensor, cache: Cache) -> Tensor:
     """Final hidden states; keys and values are stored at `position` (rows x length)."""
     shape = model.shape
     rows, length = tokens.shape

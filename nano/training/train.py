@@ -1,147 +1,40 @@
-"""Train the nano policy: one uninterrupted, token-budgeted schedule on one CPU thread.
+"""Train the nano policy.
 
     python -m training.train OUTPUT --tokens 26000000
 
-The learning rate is constant for 40 % of the tokens and then falls linearly to 2 %; undecayed
-checkpoints mislead. A run that stopped goes on from its last checkpoint in OUTPUT when started
-again with the same arguments.
+A run that stopped goes on from its last checkpoint in OUTPUT when started again with the same
+arguments.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch.nn import functional
 
 from training import tokenizer as vocabulary
-from training.model import Qwen2, Shape, export
-from training.optimizer import Muon
-from training.rows import IGNORED, Stream
-
-CONSTANT = 0.4
-"""Share of the tokens at the full learning rate."""
-FLOOR = 0.02
-"""Last learning rate, as a share of the first."""
-WARM_STEPS = 50
-CHECKPOINT = "checkpoint.pt"
-
-
-def rate(step: int, progress: float) -> float:
-    """Share of the full learning rate at a step, `progress` 0..1 through the tokens."""
-    return min(1.0, (step + 1) / WARM_STEPS) * max(FLOOR, min(1.0, (1 - progress) / (1 - CONSTANT)))
+from training.loop import Run, add_options, train
+from training.model import Qwen2, Shape
+from training.rows import Stream
 
 
 def main() -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--tokens", type=int, required=True, help="training tokens, all rows")
-    parser.add_argument("--seed", type=int, default=0)
+    add_options(parser, muon_rate=0.02, adam_rate=2e-3)
     parser.add_argument("--rows", type=int, default=6)
     parser.add_argument("--length", type=int, default=540, help="tokens of a row")
-    parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--adam-rate", type=float, default=2e-3)
-    parser.add_argument("--save-every", type=int, default=1_000_000, help="tokens")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
     vocabulary.save(arguments.output)
     tokenizer = Tokenizer.from_file(str(arguments.output / "tokenizer.json"))
     model = Qwen2(Shape(vocabulary=-(-tokenizer.get_vocab_size() // 64) * 64))
-    run = Run(
-        model,
-        Muon(model.matrices()),
-        torch.optim.AdamW(model.others(), betas=(0.9, 0.98), weight_decay=0.0, fused=True),
-        Stream(tokenizer, arguments.seed, arguments.rows, arguments.length),
-    )
-    run.resume(arguments.output)
-    train(run, arguments)
-
-
-@dataclass(slots=True)
-class Run:
-    """Everything that changes during training, and so everything a checkpoint holds."""
-
-    model: Qwen2
-    muon: Muon
-    adam: torch.optim.AdamW
-    stream: Stream
-    seen: int = 0
-    """Tokens trained on, padding not counted."""
-    step: int = 0
-
-    def save(self, folder: Path) -> None:
-        """Write the weights, and a checkpoint in place of the last one."""
-        state = {
-            "model": self.model.state_dict(),
-            "muon": self.muon.averages,
-            "adam": self.adam.state_dict(),
-            "rng": self.stream.rng.getstate(),
-            "pool": self.stream.pool,
-            "seen": self.seen,
-            "step": self.step,
-        }
-        temporary = folder / "checkpoint.new"
-        torch.save(state, temporary)
-        temporary.replace(folder / CHECKPOINT)
-        ids = self.stream.tokenizer.get_vocab()
-        export(self.model, folder, ids[vocabulary.TURN_END], ids[vocabulary.END_OF_TEXT])
-
-    def resume(self, folder: Path) -> None:
-        """Take on the state of the checkpoint in the folder, if there is one."""
-        if not (folder / CHECKPOINT).exists():
-            return
-        # The file is this program's own: reading it is as safe as running this program.
-        state: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=False)
-        self.model.load_state_dict(state["model"])
-        self.muon.averages = state["muon"]
-        self.adam.load_state_dict(state["adam"])
-        self.stream.rng.setstate(state["rng"])
-        self.stream.pool = state["pool"]
-        self.seen, self.step = state["seen"], state["step"]
-
-
-def train(run: Run, arguments: argparse.Namespace) -> None:
-    """Train until the tokens are spent."""
-    print(f"{sum(each.numel() for each in run.model.parameters())} parameters", flush=True)
-    forward = torch.compile(run.model, dynamic=False)
-    started, start_seen, losses = time.process_time(), run.seen, []
-    next_save = run.seen + arguments.save_every
-    while run.seen < arguments.tokens:
-        progress = run.seen / arguments.tokens
-        scale = rate(run.step, progress)
-        tokens, labels, documents = run.stream.batch(progress)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = forward(tokens, documents)
-            counted = labels[:, 1:] != IGNORED
-            logits = functional.linear(hidden[:, :-1][counted], run.model.embedding)
-            loss = functional.cross_entropy(logits.float(), labels[:, 1:][counted])
-        loss.backward()  # type: ignore[no-untyped-call]
-        run.muon.step(arguments.muon_rate * scale)
-        for group in run.adam.param_groups:
-            group["lr"] = arguments.adam_rate * scale
-        run.adam.step()
-        run.adam.zero_grad(set_to_none=True)
-        run.step += 1
-        run.seen += int((documents > 0).sum())
-        losses.append(loss.item())
-        if run.step % 100 == 0:
-            speed = (run.seen - start_seen) / (time.process_time() - started)
-            print(
-                f"step {run.step} tokens {run.seen / 1e6:.2f}M rate {scale:.3f}"
-                f" loss {sum(losses) / len(losses):.4f} tokens/cpu-second {speed:.0f}",
-                flush=True,
-            )
-            losses.clear()
-        if run.seen >= min(next_save, arguments.tokens):
-            next_save += arguments.save_every
-            run.save(arguments.output)
+    lessons = Stream(tokenizer, arguments.seed, arguments.rows, arguments.length)
+    train(Run.begin(model, lessons), arguments)
 
 
 if __name__ == "__main__":

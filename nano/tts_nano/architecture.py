@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts.backends.folder import read_json
 from tts.errors import ConfigError
 
 _BIASED_INPUTS = {"Qwen2ForCausalLM": True, "LlamaForCausalLM": False}
@@ -54,23 +54,6 @@ class Architecture:
     def group(self) -> int:
         """Query heads that share a key-value head."""
         return self.heads // self.kv_heads
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        ConfigError: there is no such file, or it holds no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected an object, found {type(content).__name__}")
-    return content
 
 
 def read_architecture(folder: Path) -> Architecture:

@@ -9,26 +9,24 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from tts.backends.base import Dialect, Generation, ModelInfo, Request, Sampling
+from tts.backends.base import Dialect, Generation, ModelInfo, Request
+from tts.backends.folder import advised_sampling, folder_dialect
+from tts.backends.tokenizer import FolderTokenizer
 from tts.budget.meter import Meter
 from tts.errors import ConfigError, Overlong, unknown
 from tts_nano import blas
-from tts_nano.architecture import read_json
 from tts_nano.engine import Engine
 from tts_nano.model import Model
-from tts_nano.tokenizer import NanoTokenizer
 from tts_nano.worker import Ticket, Worker
 
 SHIPPED = Path(__file__).parent / "weights"
 """The models that come with `tts`, a folder each."""
-NANO_DIALECT = Dialect(user="{problem}", step_tokens=96, answer_tokens=640)
-"""How the shipped policy was taught: the bare problem, steps of one operation."""
 
 
 class NanoBackend:
     """A NumPy decoder for one model. Serves any number of requests at once."""
 
-    def __init__(self, engine: Engine, tokenizer: NanoTokenizer, model: ModelInfo) -> None:
+    def __init__(self, engine: Engine, tokenizer: FolderTokenizer, model: ModelInfo) -> None:
         """See `load`."""
         self._tokenizer = tokenizer
         self._model = model
@@ -52,7 +50,7 @@ class NanoBackend:
             threads: of matrix products, for the whole process.
             max_batch: samples that are decoded at once. Each takes memory for its own tokens,
                 besides the cache.
-            dialect: how the model was taught to be asked.
+            dialect: how the model was taught to be asked; what its folder says if None.
 
         Raises:
             ConfigError: the folder holds no such model; says which file is wrong, and why.
@@ -68,7 +66,7 @@ class NanoBackend:
         folder = Path(path)
         model = Model.load(folder)
         a = model.architecture
-        tokenizer = NanoTokenizer(folder, a.vocabulary)
+        tokenizer = FolderTokenizer(folder, a.vocabulary)
         engine = Engine(model, tokenizer, cache_bytes=cache_bytes, max_batch=max_batch)
         info = ModelInfo(
             name=f"nano:{folder.resolve().name}",
@@ -76,8 +74,8 @@ class NanoBackend:
             context_tokens=a.context,
             eos_ids=a.eos_ids,
             cache_tokens=engine.cache.capacity,
-            dialect=dialect or Dialect(),
-            sampling=_advised(folder),
+            dialect=dialect or folder_dialect(folder) or Dialect(),
+            sampling=advised_sampling(folder),
         )
         return cls(engine, tokenizer, info)
 
@@ -86,7 +84,7 @@ class NanoBackend:
         return self._model
 
     @property
-    def tokenizer(self) -> NanoTokenizer:
+    def tokenizer(self) -> FolderTokenizer:
         return self._tokenizer
 
     async def generate(self, request: Request, meter: Meter) -> Generation:
@@ -155,19 +153,4 @@ def shipped(
     names = [folder.parent.name for folder in SHIPPED.glob("*/config.json")]
     if name not in names:
         raise unknown("nano model", name, names)
-    return NanoBackend.load(
-        SHIPPED / name, cache_bytes=cache_bytes, max_batch=max_batch, dialect=NANO_DIALECT
-    )
-
-
-def _advised(folder: Path) -> Sampling:
-    """What `generation_config.json` advises."""
-    path = folder / "generation_config.json"
-    given = read_json(path) if path.exists() else {}
-    if given.get("do_sample") is False:
-        return Sampling(temperature=0.0)
-    return Sampling(
-        temperature=float(given.get("temperature") or 1.0),
-        top_p=float(given.get("top_p") or 1.0),
-        top_k=int(given.get("top_k") or 0),
-    )
+    return NanoBackend.load(SHIPPED / name, cache_bytes=cache_bytes, max_batch=max_batch)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tts.backends.folder import read_json
 from tts.errors import ConfigError
-from tts_nano.architecture import read_json
 from tts_nano.arrays import Floats
 
 _BYTES = {"BF16": 2, "F16": 2, "F32": 4}

@@ -12,6 +12,7 @@ import heapq
 import numpy as np
 
 from tts.backends.base import Ending, Request, Sample
+from tts.backends.tokenizer import FolderTokenizer
 from tts_nano.arrays import Floats, Integers, Records
 from tts_nano.batch import Batch
 from tts_nano.cache import PrefixCache
@@ -23,7 +24,6 @@ from tts_nano.reading import Reading
 from tts_nano.runs import Runs
 from tts_nano.sampling import Drawn, Parameters, chances, draw, raw_logprobs
 from tts_nano.stops import EOS, LOOK, STOP, Stops
-from tts_nano.tokenizer import NanoTokenizer
 
 READ_AT_ONCE = 512
 """Prompt tokens that are read between two steps of decoding, at most."""
@@ -36,7 +36,7 @@ class Engine:
     """A model, its prefix cache and the batch."""
 
     def __init__(
-        self, model: Model, tokenizer: NanoTokenizer, *, cache_bytes: int, max_batch: int
+        self, model: Model, tokenizer: FolderTokenizer, *, cache_bytes: int, max_batch: int
     ) -> None:
         a = model.architecture
         self._model = model

@@ -15,6 +15,7 @@ from tts_strategies.particles import Particles as Particles
 from tts_strategies.rebase import Rebase as Rebase
 from tts_strategies.refine import Refine as Refine
 from tts_strategies.rstar import RStar as RStar
+from tts_strategies.value_of_information import ValueOfInformation as ValueOfInformation
 
 __all__ = [
     "ABMCTS",
@@ -32,4 +33,5 @@ __all__ = [
     "RStar",
     "Rebase",
     "Refine",
+    "ValueOfInformation",
 ]

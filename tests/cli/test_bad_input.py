@@ -22,7 +22,7 @@ BAD = {
     "knob without value": (["solve", "x", "--set", "n"], "'n' in --set must be NAME=VALUE"),
     "knob in spec without value": (
         ["solve", "x", "--strategy", "beam:4", "--verifier", "likelihood"],
-        "'4' in beam:4 must be NAME=VALUE",
+        "'4' in 'beam:4' is not a knob",
     ),
     "knob in spec and set": (
         ["solve", "x", "--strategy", "best_of_n:n=3", "--set", "n=3"],

@@ -21,6 +21,7 @@ from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
 from tts_strategies.refine import Refine
 from tts_strategies.rstar import RStar
+from tts_strategies.value_of_information import ValueOfInformation
 
 
 class TestBestOfN(StrategyContract):
@@ -73,6 +74,12 @@ class TestUCT(StrategyContract):
     @pytest.fixture
     def strategy(self) -> Strategy:
         return MCTS(simulations=30, width=2, workers=3, rule=Rule.UCT)
+
+
+class TestValueOfInformation(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return ValueOfInformation(at_most=8)
 
 
 class TestAdaptiveConsistency(StrategyContract):

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 
 from tts.backends.base import Ending, Request, Sampling
+from tts.backends.tokenizer import FolderTokenizer
 from tts.types import FREE, Cost
 from tts_nano.blocks import BLOCK
 from tts_nano.engine import Engine
 from tts_nano.job import Job
 from tts_nano.model import Model
-from tts_nano.tokenizer import NanoTokenizer
 
 Open = Callable[..., Engine]
 
@@ -27,7 +27,7 @@ def model(tiny: Path) -> Model:
 
 @pytest.fixture(scope="module")
 def open_engine(model: Model, tiny: Path) -> Open:
-    tokenizer = NanoTokenizer(tiny, 300)
+    tokenizer = FolderTokenizer(tiny, 300)
 
     def make(cache_bytes: int = 1 << 26, max_batch: int = 32) -> Engine:
         return Engine(model, tokenizer, cache_bytes=cache_bytes, max_batch=max_batch)
@@ -186,7 +186,7 @@ def test_prompts_with_a_common_part_read_it_once(open_engine: Open) -> None:
 def test_a_long_prompt_does_not_keep_others_from_decoding(make_checkpoint: Any) -> None:
     folder = make_checkpoint({"max_position_embeddings": 4096})
     loaded = Model.load(folder)
-    engine = Engine(loaded, NanoTokenizer(folder, 300), cache_bytes=1 << 26, max_batch=4)
+    engine = Engine(loaded, FolderTokenizer(folder, 300), cache_bytes=1 << 26, max_batch=4)
     short = engine.submit(Request(prompt_of(5), 1000))
     engine.step()
     long = engine.submit(Request(prompt_of(3000), 2))

@@ -15,10 +15,10 @@ from tts_nano import blas
 blas.set_threads(1)
 from tts_nano.engine import Engine
 from tts_nano.model import Model
-from tts_nano.tokenizer import NanoTokenizer
+from tts.backends.tokenizer import FolderTokenizer
 
 folder = Path(sys.argv[1])
-model, tokenizer = Model.load(folder), NanoTokenizer(folder, 300)
+model, tokenizer = Model.load(folder), FolderTokenizer(folder, 300)
 
 def serve(requests, cache_bytes, max_batch):
     engine = Engine(model, tokenizer, cache_bytes=cache_bytes, max_batch=max_batch)

@@ -6,17 +6,17 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from tts.backends.tokenizer import FolderTokenizer
 from tts_nano.stops import EOS, LOOK, STOP, Stops
-from tts_nano.tokenizer import NanoTokenizer
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny: Path) -> NanoTokenizer:
-    return NanoTokenizer(tiny, 300)
+def tokenizer(tiny: Path) -> FolderTokenizer:
+    return FolderTokenizer(tiny, 300)
 
 
 @pytest.fixture(scope="module")
-def stops(tokenizer: NanoTokenizer) -> Stops:
+def stops(tokenizer: FolderTokenizer) -> Stops:
     return Stops(tokenizer.pieces, 300, (1,))
 
 
@@ -35,7 +35,7 @@ STOP_TEXT = st.text(st.sampled_from("abcxnd.\n é€😀"), min_size=1, max_size
 
 @given(TEXT, st.lists(STOP_TEXT, min_size=1, max_size=3))
 def test_a_sample_ends_with_the_token_that_completes_a_stop(
-    stops: Stops, tokenizer: NanoTokenizer, text: str, strings: list[str]
+    stops: Stops, tokenizer: FolderTokenizer, text: str, strings: list[str]
 ) -> None:
     tokens = tokenizer.encode(text)
     expected = next(
@@ -50,7 +50,9 @@ def test_a_sample_ends_with_the_token_that_completes_a_stop(
     assert ended_at(stops, tokens, tuple(stop.encode() for stop in strings)) == expected
 
 
-def test_a_stop_may_span_tokens_and_end_inside_one(stops: Stops, tokenizer: NanoTokenizer) -> None:
+def test_a_stop_may_span_tokens_and_end_inside_one(
+    stops: Stops, tokenizer: FolderTokenizer
+) -> None:
     assert ended_at(stops, tokenizer.encode("so.\n\nx"), (b"\n\n",)) is not None
     spans = tokenizer.encode("a") + tokenizer.encode("bc") + tokenizer.encode("x")
     assert ended_at(stops, spans, (b"abc",)) == 2
@@ -58,7 +60,7 @@ def test_a_stop_may_span_tokens_and_end_inside_one(stops: Stops, tokenizer: Nano
 
 
 def test_a_character_that_is_split_over_tokens_can_stop(
-    stops: Stops, tokenizer: NanoTokenizer
+    stops: Stops, tokenizer: FolderTokenizer
 ) -> None:
     tokens = tokenizer.encode("a😀b")
     assert len(tokens) == 6
@@ -72,7 +74,7 @@ def test_flags_of_ids(stops: Stops) -> None:
 
 
 @given(st.text())
-def test_pieces_spell_the_text(tokenizer: NanoTokenizer, text: str) -> None:
+def test_pieces_spell_the_text(tokenizer: FolderTokenizer, text: str) -> None:
     tokens = tokenizer.encode(text)
     assert b"".join(tokenizer.pieces[token] for token in tokens) == text.encode()
     assert tokenizer.decode(tokens) == text

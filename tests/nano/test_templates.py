@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tts.backends.templates import template_of
+from tts.backends.tokenizer import FolderTokenizer
 from tts.errors import ConfigError
-from tts_nano.templates import template_of
-from tts_nano.tokenizer import NanoTokenizer
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -70,17 +70,17 @@ def test_other_templates_say_what_they_need() -> None:
 def test_the_template_is_found_where_models_keep_it(make_checkpoint: Any) -> None:
     folder: Path = make_checkpoint()
     config = folder / "tokenizer_config.json"
-    plain = NanoTokenizer(folder, 300).chat(USER)
-    assert NanoTokenizer(folder, 300).decode(plain) == "user\n Hi \nassistant\n"
+    plain = FolderTokenizer(folder, 300).chat(USER)
+    assert FolderTokenizer(folder, 300).decode(plain) == "user\n Hi \nassistant\n"
     config.write_text(json.dumps({"chat_template": [{"name": "default", "template": CHATML}]}))
-    assert NanoTokenizer(folder, 300).chat(USER) == plain
+    assert FolderTokenizer(folder, 300).chat(USER) == plain
     config.write_text("{}")
     (folder / "chat_template.jinja").write_text(CHATML)
-    assert NanoTokenizer(folder, 300).chat(USER) == plain
+    assert FolderTokenizer(folder, 300).chat(USER) == plain
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ConfigError, match="no chat_template"):
-        NanoTokenizer(folder, 300).chat(USER)
+        FolderTokenizer(folder, 300).chat(USER)
 
 
 def test_special_tokens_spelled_out_are_parsed(tiny: Path) -> None:
-    assert NanoTokenizer(tiny, 300).encode("<|im_start|>") == (2,)
+    assert FolderTokenizer(tiny, 300).encode("<|im_start|>") == (2,)

@@ -52,9 +52,11 @@ def test_the_last_fenced_block_runs(text: str, code: str | None) -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["`", "```", "```python", " ", "\n", "\x1c", "\u00a0", "x", "p"])).map(
-        "".join
-    )
+    st.lists(
+        st.sampled_from(
+            ["`", "```", "```python", "python", " ", "\n", "\t", "\x1c", "\u00a0", "x", "é"]
+        )
+    ).map("".join)
 )
 def test_block_is_the_one_that_the_authors_expression_finds(text: str) -> None:
     found = re.findall(r"```python\s*(.*?)\s*```", text, re.DOTALL)
@@ -63,6 +65,8 @@ def test_block_is_the_one_that_the_authors_expression_finds(text: str) -> None:
 
 def test_endless_space_takes_no_time() -> None:
     assert compat.last_block(("```python" + " " * 100_000) * 10) == ""
+    assert compat.last_block("```python " * 200_000) == ""
+    assert compat.last_block("```python" + " " * 1_000_000) is None
 
 
 @pytest.mark.anyio

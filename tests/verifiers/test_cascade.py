@@ -43,6 +43,10 @@ class Told:
     def reduction(self) -> Reduction:
         return Reduction.MIN
 
+    @property
+    def sampled(self) -> bool:
+        return False
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         new = len(case.steps) - len(case.judged) + (more_tokens > 0)
         return Cost(output_tokens=3 * new, samples=new, calls=new)

@@ -17,13 +17,17 @@ STEPS = ("First, 2 * 3 = 6.\n\n", "Then 6 + 1 = 7.\n\n", "The answer is \\boxed{
 CODE = ("print(2 * 3 == 6)", "print(6 + 1 == 7)", "print(1 / 0)")
 
 
+def paragraph_of(text: str) -> int:
+    return max(text.count("the Paragraph "), text.count("python code to find"))
+
+
 def critic(text: str, seed: int) -> str:
     """A verifier that behaves: analysis, code, what it says of the output, verdict."""
     if text.endswith("{"):
         return "Yes"
-    turn = text[text.rfind("<analyze>") :]
-    paragraph = int(turn.partition("Paragraph ")[2].partition(" ")[0])
-    if "</analyze>" not in turn:
+    turn = text[max(text.rfind("<analyze>"), text.rfind("<verify>")) :]
+    paragraph = paragraph_of(text)
+    if turn.startswith("<analyze>"):
         return f"it computes.\nStep {paragraph} follows.\n</analyze>\n<verify>\nNever read."
     if turn.endswith("```python\n"):
         return f"{CODE[paragraph - 1]}\n```\n[Code Output]"
@@ -41,11 +45,11 @@ def runs(code: str) -> Outcome:
 
 def probabilities(text: str) -> tuple[float, float]:
     """The third paragraph is wrong."""
-    yes = 0.2 if "Paragraph 3" in text else 0.7
+    yes = 0.2 if paragraph_of(text) == 3 else 0.7
     return math.log(yes), math.log(0.9 - yes)
 
 
-@pytest.mark.parametrize("mode", ["direct", "cot", "unexecuted", "code"])
+@pytest.mark.parametrize("mode", ["direct", "cot", "unexecuted", "code", "code-only"])
 @pytest.mark.parametrize("name", PROFILES)
 async def test_conversations_are_spelt_as_ever(kit, name: str, mode: str) -> None:
     backend = kit.Backend(critic, probabilities)

@@ -121,17 +121,19 @@ async def test_a_model_that_ends_after_its_code_gets_its_output(kit) -> None:
     assert "print(1)\n```\n[Code Output]\n\n```\nTrue\n```\n" in judgement.votes[0].critique
 
 
-async def test_a_fence_without_code_is_told_so(kit) -> None:
+async def test_a_fence_around_something_else_runs_the_last_code_again(kit) -> None:
     def reply(text: str, seed: int) -> str:
         if "</analyze>" not in text:
             return ANALYSIS
         if text.endswith("```python\n"):
-            return "1\n```\n"
-        return VERDICT if "No code" in text else "```\n2 + 2\n```\n"
+            return "a = 1\n```\n"
+        return VERDICT if "2 + 2" in text else "```\n2 + 2\n```\n"
 
-    (judgement,), _ = await judged(kit, kit.Backend(reply), Effort(Mode.CODE))
-    output = "[Code Output]\n\n```\nCode format error: No code found.\n```\n"
-    assert output in judgement.votes[0].critique
+    runner = kit.Runner()
+    (judgement,), _ = await judged(kit, kit.Backend(reply), Effort(Mode.CODE), runner=runner)
+    assert runner.asked == [("a = 1", ()), ("a = 1", ("a = 1",))]
+    output = "[Code Output]\n\n```\nTrue\n```\n"
+    assert f"```\n2 + 2\n```\n{output}" in judgement.votes[0].critique
 
 
 async def test_a_model_that_goes_for_its_verdict_at_once_gets_no_code(kit) -> None:
@@ -282,3 +284,25 @@ async def test_closing_closes_engine_and_runner(kit) -> None:
     async with GenPRM(backend, PROFILES["card"], runner=runner):
         pass
     assert (backend.closed, runner.closed) == (1, 1)
+
+
+async def test_without_an_analysis_the_last_code_is_run_and_read(kit) -> None:
+    def reply(text: str, seed: int) -> str:
+        begun = text.endswith("```python\n")
+        return "print(1)\n```\n" if begun else "Again:\n```python\nprint(2)\n```\n"
+
+    backend, runner = kit.Backend(reply), kit.Runner()
+    (judgement,), _ = await judged(kit, backend, Effort(Mode.CODE_ONLY, rounds=2), runner=runner)
+    assert [code for code, _ in runner.asked] == ["print(1)", "print(2)"]
+    critique = judgement.votes[0].critique
+    assert critique.startswith("<verify>\nLet's use python code")
+    assert critique.count("[Code Output]\n\n```\nTrue\n```\n") == 2
+    assert critique.endswith("```\n</verify>\n<output>\n**Judgement**: $\\boxed{Yes}$\n</output>\n")
+
+
+async def test_without_an_analysis_output_that_leaves_no_room_is_left_out(kit) -> None:
+    runner = kit.Runner(lambda code: Outcome(Status.OK, "9" * 1000))
+    backend = kit.Backend(lambda *_: "print(1)\n```\n")
+    (judgement,), _ = await judged(kit, backend, Effort(Mode.CODE_ONLY, tokens=200), runner=runner)
+    assert "[Code Output]" not in judgement.votes[0].critique
+    assert judgement.score is not None

@@ -228,3 +228,34 @@ async def test_the_same_seeds_give_the_same_judgements(kit) -> None:
         return await verifier.judge(case, Meter())
 
     assert await once() == await once()
+
+
+@pytest.mark.parametrize("voting", Voting)
+@pytest.mark.parametrize("mode", [Mode.COT, Mode.UNEXECUTED])
+async def test_votes_added_later_are_those_that_would_have_been_given_at_once(
+    kit, voting, mode
+) -> None:
+    case = kit.case("6")
+    one = verifier(kit.Backend(signed), mode=mode, voting=voting)
+    (first,) = await one.judge(case, Meter())
+    added = Case(case.problem, case.steps, (), case.seeds, votes=4, heard=first.votes)
+    meter = Meter()
+    (all_four,) = await one.judge(added, meter)
+    (at_once,) = await verifier(kit.Backend(signed), mode=mode, voting=voting, votes=4).judge(
+        case, Meter()
+    )
+    assert all_four.votes == at_once.votes
+    assert all_four.score == at_once.score
+    assert all_four.cost == meter.cost  # of the three that are new
+    assert meter.cost.samples < at_once.cost.samples
+
+
+async def test_a_direct_verdict_has_nothing_to_add(kit) -> None:
+    case = kit.case("6")
+    direct = verifier(kit.Backend(signed), mode=Mode.DIRECT)
+    assert not direct.sampled
+    (first,) = await direct.judge(case, Meter())
+    meter = Meter()
+    added = Case(case.problem, case.steps, (), case.seeds, votes=4, heard=first.votes)
+    (again,) = await direct.judge(added, meter)
+    assert (again.votes, meter.cost.calls) == (first.votes, 0)

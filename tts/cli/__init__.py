@@ -6,6 +6,7 @@ errors as one line `error: ...`; `TTS_DEBUG=1` shows where they come from.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,18 @@ def main() -> NoReturn:
         # A terminal that cannot show a letter is no reason to lose a result.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    calm_collector()
     sys.exit(run(sys.argv[1:]))
+
+
+def calm_collector() -> None:
+    """Collect garbage more rarely: a search's facts stay, and few of its objects form cycles.
+
+    With Python's defaults a third of the time of a large search goes into looking through them. For
+    programs, which own their process; the library leaves the collector alone.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 10)
 
 
 def run(arguments: Sequence[str]) -> int:

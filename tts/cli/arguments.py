@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,6 +52,23 @@ def _starting(kind: str, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+ProblemText = Annotated[
+    str | None,
+    typer.Argument(help="The problem; - or nothing reads it from stdin.", metavar="PROBLEM"),
+]
+ProblemFile = Annotated[
+    Path | None, typer.Option("--file", help="Read the problem from this file.", metavar="PATH")
+]
+Example = Annotated[
+    str | None,
+    typer.Option(
+        "--example",
+        help="Take an example whose answer is known: FAMILY, FAMILY-LEVEL or "
+        "FAMILY-LEVEL-NUMBER; any if left out.",
+        metavar="[NAME]",
+        autocompletion=complete_example,
+    ),
+]
 Policy = Annotated[
     str,
     typer.Option(

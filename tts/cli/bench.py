@@ -72,17 +72,9 @@ def bench(
 def _run(name: str, knobs: list[str], progress: Callable[[str, float], None]) -> Report:
     import anyio
 
-    from tts.config import build
-    from tts.errors import ConfigError
-    from tts.registry import load
+    from tts.config import make_with, pair
 
-    given: dict[str, object] = {}
-    for knob in knobs:
-        key, equals, value = knob.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {knob!r} is not KNOB=VALUE")
-        given[key.strip()] = value
-    benchmark: Benchmark = build(name, load("benchmarks", name), given)
+    benchmark: Benchmark = make_with("benchmarks", name, [pair(knob, "--set") for knob in knobs])
     try:
         return anyio.run(benchmark.run, progress)
     finally:

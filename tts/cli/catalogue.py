@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 from tts.cli.arguments import Json
 
@@ -31,7 +31,7 @@ def verifiers(as_json: Json = False) -> None:
 
 
 def backends(as_json: Json = False) -> None:
-    """List the engines that --policy can name, as NAME or NAME:LOCATION."""
+    """List the engines that --policy can name: NAME, NAME:PLACE or NAME:PLACE,KNOB=VALUE,..."""
     listing("backends", as_json)
 
 
@@ -106,10 +106,11 @@ def _entry(kind: Kind, name: str) -> Entry:
         factory = load(kind, name)
     except TTSError as error:
         return Entry(name, "", error=str(error))
+    knobs = _knobs(factory)
     return Entry(
         name,
         _about(factory),
-        [] if kind == "backends" else _knobs(factory),
+        knobs[1:] if kind == "backends" else knobs,
         [paper.short for paper in papers_of(factory)],
         _cost(getattr(factory, "bill", None)),
     )
@@ -134,9 +135,9 @@ def _about(factory: Callable[..., Any]) -> str:
 
 
 def _knobs(factory: Callable[..., Any]) -> list[Knob]:
-    from tts.config import knobs
+    from tts.config import knobs, types
 
-    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    hints = types(factory)
     return [
         Knob(
             name,
@@ -177,8 +178,7 @@ def listing(kind: Kind, as_json: bool) -> None:
     table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False, header_style="dim")
     table.add_column("name", style="bold", no_wrap=True)
     table.add_column("what it is", min_width=24)
-    if kind != "backends":
-        table.add_column("knobs", overflow="fold")
+    table.add_column("knobs", overflow="fold")
     for entry in found:
         about = Text(entry.about) if entry.error is None else Text(entry.error, style="red")
         if entry.papers:
@@ -189,7 +189,7 @@ def listing(kind: Kind, as_json: bool) -> None:
             f"{knob.name}: {knob.type}" + ("" if knob.default is None else f" = {knob.default}")
             for knob in entry.knobs
         )
-        table.add_row(entry.name, about, *([] if kind == "backends" else [Text(knobs)]))
+        table.add_row(entry.name, about, Text(knobs))
     console = Console(highlight=False)
     console.print(table)
     if kind == "strategies":

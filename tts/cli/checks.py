@@ -120,25 +120,27 @@ async def _answers() -> str:
 
 async def _writes(spec: str) -> str:
     """Have an engine write a few tokens."""
-    from tts.backends.base import Request
     from tts.budget.meter import Meter
     from tts.cli.wording import count, scaled
-    from tts.registry import open_backend
+    from tts.engine import open_policy
+    from tts.types import Problem
 
     begin = time.monotonic()
-    backend = open_backend(spec)
+    policy = open_policy(spec)
     loaded = time.monotonic()
+    meter = Meter()
     try:
-        model = backend.model
-        asked = model.dialect.user.format(problem=_QUESTION)
-        prompt = backend.tokenizer.chat([{"role": "user", "content": asked}])
-        reply = await backend.generate(Request(prompt, max_tokens=_TOKENS), Meter())
+        model = policy.model
+        problem = Problem("doctor", _QUESTION)
+        await policy.complete(problem, (), max_tokens=_TOKENS, seed=0, meter=meter)
     finally:
-        await backend.aclose()
+        await policy.aclose()
+    about = getattr(policy, "about", "")
     return (
         f"{model.name}, {scaled(model.parameters)} parameters, context of "
         f"{count(model.context_tokens)} tokens; opened in {loaded - begin:.2f} s, "
-        f"{len(reply.samples[0].token_ids)} tokens in {time.monotonic() - loaded:.2f} s"
+        f"{meter.cost.output_tokens} tokens in {time.monotonic() - loaded:.2f} s"
+        + (f"; {about}" if about else "")
     )
 
 
@@ -146,8 +148,7 @@ async def _judges(name: str, policy: str) -> str:
     """Have a verifier judge one step that the policy wrote."""
     from tts.budget.meter import Meter
     from tts.cli.order import Order
-    from tts.policy import LanguagePolicy
-    from tts.registry import open_backend
+    from tts.engine import open_policy
     from tts.types import Problem
     from tts.verifier import Case
 
@@ -155,9 +156,9 @@ async def _judges(name: str, policy: str) -> str:
     verifier = Order(verifier=name).make_verifier()
     assert verifier is not None
     try:
-        writer = LanguagePolicy(open_backend(policy))
+        writer = open_policy(policy)
         try:
-            step = await writer.extend(problem, (), max_tokens=_TOKENS, seed=0, meter=Meter())
+            step, *_ = await writer.complete(problem, (), max_tokens=_TOKENS, seed=0, meter=Meter())
         finally:
             await writer.aclose()
         verdicts = await verifier.judge(Case(problem, (step,), (), (0,)), Meter())

@@ -36,19 +36,13 @@ class Order:
     temperature: float | None = None
 
     def make_strategy(self) -> Strategy:
-        from tts.config import build
-        from tts.registry import load
+        from tts.config import make_with
 
-        name, own = _split(self.strategy)
         pairs = [pair for pair in self._set() if not pair[0].startswith(_VERIFIER)]
         if self.n is not None:
             pairs.append(("n", str(self.n)))
-        given: dict[str, object] = dict(_once(name, own + pairs))
-        preset = self.preset()
-        registered = name if preset is None else preset.strategy
-        if preset is not None:
-            given = {**preset.knobs, **given}
-        built: Strategy = build(name, load("strategies", registered), given)
+        name = self.strategy.partition(":")[0]
+        built: Strategy = make_with("strategies", self.strategy, pairs)
         if built.needs_verifier and self.verifier is None:
             from tts.registry import names
 
@@ -61,15 +55,20 @@ class Order:
     def preset(self) -> Preset | None:
         """The one that the strategy's name names."""
         from tts.presets import presets
+        from tts.spec import parse
 
-        return presets().get(_split(self.strategy)[0])
+        return presets().get(parse(self.strategy).name)
+
+    @property
+    def named_selector(self) -> str | None:
+        """As typed, or the preset's; None: the strategy's own, or what fits the verifier."""
+        preset = self.preset()
+        return self.select or (None if preset is None else preset.select)
 
     @property
     def selector(self) -> str:
-        """The name of the one that chooses: as typed, the preset's, or what fits the verifier."""
-        preset = self.preset()
-        named = self.select or (None if preset is None else preset.select)
-        return named or ("majority" if self.verifier is None else "weighted")
+        """The name of the one that chooses, where the strategy brings none of its own."""
+        return self.named_selector or ("majority" if self.verifier is None else "weighted")
 
     @property
     def own_temperature(self) -> float | None:
@@ -80,8 +79,7 @@ class Order:
         return preset.temperature
 
     def make_verifier(self) -> Verifier | None:
-        from tts.config import build
-        from tts.registry import load
+        from tts.config import make_with
 
         pairs = [
             (knob.removeprefix(_VERIFIER), value)
@@ -92,8 +90,7 @@ class Order:
             if pairs:
                 raise ConfigError(f"--set {_VERIFIER}{pairs[0][0]} needs a --verifier")
             return None
-        name, own = _split(self.verifier)
-        built: Verifier = build(name, load("verifiers", name), _once(name, own + pairs))
+        built: Verifier = make_with("verifiers", self.verifier, pairs)
         return built
 
     def make_budget(self) -> Budget:
@@ -127,34 +124,9 @@ class Order:
         return [*words, "--seed", str(self.seed)]
 
     def _set(self) -> list[tuple[str, str]]:
-        return [_pair(knob, "--set") for knob in self.knobs]
+        from tts.config import pair
 
-
-def _split(spec: str) -> tuple[str, list[tuple[str, str]]]:
-    """`beam:n=8,width=2` as a name and its knobs."""
-    from tts.spec import parse
-
-    parsed = parse(spec)
-    if parsed.places:
-        _pair(parsed.places[0], spec)
-    return parsed.name, list(parsed.knobs.items())
-
-
-def _pair(knob: str, where: str) -> tuple[str, str]:
-    name, equals, value = knob.partition("=")
-    if not equals or not name.strip():
-        raise ConfigError(f"{knob!r} in {where} must be NAME=VALUE, such as width=4")
-    return name.strip(), value.strip()
-
-
-def _once(name: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
-    """Knobs by name; one that is set twice would silently be ignored once."""
-    given: dict[str, str] = {}
-    for knob, value in pairs:
-        if knob in given:
-            raise ConfigError(f"{knob} of {name} is set twice")
-        given[knob] = value
-    return given
+        return [pair(knob, "--set") for knob in self.knobs]
 
 
 def _parsed(option: str, parse: Callable[[str], float], text: str | None) -> float | None:

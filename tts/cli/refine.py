@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tts.cli.arguments import Json, Policy, Seed, complete_example
+from tts.cli.arguments import Example, Json, Policy, ProblemFile, ProblemText, Seed
 from tts.cli.verify import (
     DEFAULT_VERIFIER,
     CriticKnobs,
@@ -45,21 +44,9 @@ With --mode resume it goes on after the last step judged right. Auto is what the
 
 
 def refine(
-    problem: Annotated[
-        str | None,
-        typer.Argument(help="The problem; - or nothing reads it from stdin.", metavar="PROBLEM"),
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="Read the problem from this file.", metavar="PATH")
-    ] = None,
-    example: Annotated[
-        str | None,
-        typer.Option(
-            help="Take an example whose answer is known.",
-            metavar="[NAME]",
-            autocompletion=complete_example,
-        ),
-    ] = None,
+    problem: ProblemText = None,
+    file: ProblemFile = None,
+    example: Example = None,
     policy: Policy = "nano",
     verifier: CriticName = DEFAULT_VERIFIER,
     knobs: CriticKnobs = None,

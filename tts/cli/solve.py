@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tts.cli.arguments import (
+    Example,
     Json,
     Policy,
+    ProblemFile,
+    ProblemText,
     Seed,
     Strategy,
     Verifier,
-    complete_example,
     complete_selector,
 )
 
@@ -39,22 +41,9 @@ EPILOG: Final = """
 
 
 def solve(
-    problem: Annotated[
-        str | None,
-        typer.Argument(help="The problem; - or nothing reads it from stdin.", metavar="PROBLEM"),
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option(help="Read the problem from this file.", metavar="PATH")
-    ] = None,
-    example: Annotated[
-        str | None,
-        typer.Option(
-            help="Take an example whose answer is known: FAMILY, FAMILY-LEVEL or "
-            "FAMILY-LEVEL-NUMBER; any if left out.",
-            metavar="[NAME]",
-            autocompletion=complete_example,
-        ),
-    ] = None,
+    problem: ProblemText = None,
+    file: ProblemFile = None,
+    example: Example = None,
     policy: Policy = "nano",
     verifier: Verifier = None,
     strategy: Strategy = "best_of_n",

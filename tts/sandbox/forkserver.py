@@ -147,7 +147,7 @@ class ForkServer:
 
         Cancelling the caller ends the snippet.
         """
-        request = json.dumps({"code": code, "prelude": list(prelude)}).encode()
+        request = wire.pack_texts((*prelude, code))
         files: list[int] = []
         try:
             files.append(anonymous.create(request))

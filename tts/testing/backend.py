@@ -35,7 +35,7 @@ class BackendContract:
         return backend.tokenizer.chat([{"role": "user", "content": QUESTION}])
 
     @pytest.mark.parametrize("text", ["", "12 + 30 = 42, so x.\n\n", "Größe 😀", "\\boxed{Yes}"])
-    def test_text_survives_the_tokenizer(self, backend: Backend, text: str) -> None:
+    async def test_text_survives_the_tokenizer(self, backend: Backend, text: str) -> None:
         assert backend.tokenizer.decode(backend.tokenizer.encode(text)) == text
 
     async def test_gives_a_sample_for_each_seed(

@@ -55,6 +55,10 @@ class Opinions:
     def reduction(self) -> Reduction:
         return Reduction.LAST
 
+    @property
+    def sampled(self) -> bool:
+        return False
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         new = len(case.steps) - len(case.judged) + (more_tokens > 0)
         return Cost(output_tokens=2 * self.tokens * new, samples=new, calls=new)

@@ -101,7 +101,7 @@ class StrategyContract:
         same = self._bench(script=lambda text, seed: "one\n\ntwo\n\n\\boxed{3}"[len(text) :])
         result = same.solve(strategy)
         assert result.answer == "3"
-        assert result.confidence == 1.0
+        assert result.confidence > 0.5
 
     def _bench(self, **given: Any) -> Bench:
         return Bench(dialect=self.dialect, **given)

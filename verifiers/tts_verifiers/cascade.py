@@ -67,6 +67,11 @@ class Cascade:
     def reduction(self) -> Reduction:
         return self._reduction
 
+    @property
+    def sampled(self) -> bool:
+        """No: whose votes they would be follows from the score, which they would change."""
+        return False
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         """As if every step were put to both."""
         first = replace(case, judged=_own(case.judged, _FIRST))

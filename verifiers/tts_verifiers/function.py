@@ -26,6 +26,10 @@ class Function:
     def reduction(self) -> Reduction:
         return self._reduction
 
+    @property
+    def sampled(self) -> bool:
+        return False
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         return Cost()
 

@@ -93,12 +93,16 @@ class Judge:
     def reduction(self) -> Reduction:
         return Reduction.LAST
 
+    @property
+    def sampled(self) -> bool:
+        return True
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         limit = self._limit(case)
         prompts = [min(len(self._ask(case, end)), limit) for end in self._ends(case)]
         if more_tokens:
             prompts.append(limit)
-        votes, tokens = self._judging.votes, self._judging.tokens
+        tokens, votes = self._judging.tokens, case.votes or self._judging.votes
         forced = max(len(self._after_reasons), len(self._after_verdict))
         total = Cost()
         for prompt in prompts:
@@ -114,8 +118,10 @@ class Judge:
             own = Meter()
             try:
                 seed = case.seeds[end - 1 - first]
-                opinions = await self._opinions(case, end, seed, own)
-                verdicts[end - 1 - first] = tally(opinions, own.cost)
+                heard = [Opinion(vote) for vote in case.heard] if end == first + 1 else []
+                votes = range(len(heard), case.votes or self._judging.votes)
+                opinions = await self._opinions(case, end, seed, votes, own)
+                verdicts[end - 1 - first] = tally(heard + opinions, own.cost)
             finally:
                 meter.cost += own.cost
 
@@ -130,9 +136,10 @@ class Judge:
     async def aclose(self) -> None:
         await self._backend.aclose()
 
-    async def _opinions(self, case: Case, end: int, seed: int, meter: Meter) -> list[Opinion]:
+    async def _opinions(
+        self, case: Case, end: int, seed: int, votes: range, meter: Meter
+    ) -> list[Opinion]:
         ids = self._ask(case, end)
-        votes = range(self._judging.votes)
         room = self._backend.model.context_tokens - len(ids) - len(self._after_reasons) - 1
         if len(ids) > self._limit(case) or room < 1:
             return [abstention("", TOO_LONG) for _ in votes]
@@ -150,7 +157,7 @@ class Judge:
         opinions: dict[int, Opinion] = {}
 
         async def decide(vote: int) -> None:
-            opinions[vote] = await self._decide(ids, samples[vote], meter)
+            opinions[vote] = await self._decide(ids, samples[vote - votes.start], meter)
 
         async with anyio.create_task_group() as group:
             for vote in votes:

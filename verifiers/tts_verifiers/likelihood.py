@@ -27,6 +27,10 @@ class Likelihood:
     def reduction(self) -> Reduction:
         return self._reduction
 
+    @property
+    def sampled(self) -> bool:
+        return False
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         return Cost()
 

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 
 from tts.backends.base import Request
+from tts.backends.tokenizer import FolderTokenizer
 from tts_nano import blas
 from tts_nano.architecture import read_architecture
 from tts_nano.checkpoint import Checkpoint
 from tts_nano.engine import Engine
 from tts_nano.job import Job
 from tts_nano.model import Model
-from tts_nano.tokenizer import NanoTokenizer
 
 SHIPPED = Path(__file__).parents[3] / "nano" / "tts_nano" / "weights" / "policy"
 QUESTION = "Evaluate (37 + 48) * 3 - 59 * 4."
@@ -53,7 +53,7 @@ class Opened:
         if self.endless:
             architecture = replace(architecture, eos_ids=())
         model = Model(architecture, Checkpoint(self.folder))
-        self.tokenizer = NanoTokenizer(self.folder, architecture.vocabulary)
+        self.tokenizer = FolderTokenizer(self.folder, architecture.vocabulary)
         self.engine = Engine(
             model, self.tokenizer, cache_bytes=self.cache_bytes, max_batch=self.max_batch
         )
@@ -74,7 +74,7 @@ class Opened:
         return jobs
 
 
-def prompt_of(tokenizer: NanoTokenizer, length: int, draw: random.Random) -> tuple[int, ...]:
+def prompt_of(tokenizer: FolderTokenizer, length: int, draw: random.Random) -> tuple[int, ...]:
     """Questions as the shipped policy knows them, or tokens of no meaning for random weights."""
     if tokenizer.encode("t1") == (1,):
         return tuple(draw.randrange(tokenizer.vocabulary) for _ in range(length))

@@ -202,13 +202,13 @@ async def measure(rounds: int, workers: int) -> dict[str, object]:
             for name, spans in table.items()
         }
 
-    def against(field: int) -> dict[str, float]:
-        """How many snippets the pool runs while the other runs one."""
+    def against(ours: str, field: int, processors: int = 1) -> dict[str, float]:
+        """How many snippets the pool runs on `processors` while the other runs one."""
         return {
-            name: round(statistics.median(b[field] / a[field] for a, b in pairs), 3)
+            name: round(statistics.median(b[field] / a[field] * processors for a, b in pairs), 3)
             for name in table
-            if name != "pool"
-            for pairs in [list(zip(table["pool"], table[name], strict=True))]
+            if not name.startswith("pool")
+            for pairs in [list(zip(table[ours], table[name], strict=True))]
         }
 
     quartile = statistics.quantiles(empty, n=4)[0]
@@ -216,7 +216,14 @@ async def measure(rounds: int, workers: int) -> dict[str, object]:
         "snippets": len(codes),
         "outputs that differ from fresh Python's": differing,
         "ms per snippet": {"wall": per_snippet(0), "processor": per_snippet(1)},
-        "throughput of the pool / that of": {"wall": against(0), "processor": against(1)},
+        "throughput of the pool / that of": {
+            "one by one, wall": against("pool", 0),
+            "one by one, processor": against("pool", 1),
+            f"{workers} side by side, wall": against("pool, side by side", 0),
+            f"{workers} side by side, processor, were {workers} cores free": against(
+                "pool, side by side", 1, workers
+            ),
+        },
         "fixed cost, ms": {
             "wall, least": round(min(empty) * 1e3, 2),
             "wall, lower quartile": round(quartile * 1e3, 2),

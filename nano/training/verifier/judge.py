@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.model import Qwen2
-from training.sample import _Cache, _forward
+from training.sample import Cache, forward
 from training.verifier import dialogue
 from training.verifier.conversation import Solved
 from training.verifier.execute import run
@@ -165,7 +165,7 @@ class _Rows:
 
     def __init__(self, judge: Judge, count: int) -> None:
         self.judge = judge
-        self.cache = _Cache(judge.model, count, CONTEXT)
+        self.cache = Cache(judge.model, count, CONTEXT)
         self.lengths = [0] * count
         self.waiting: list[list[int]] = [[] for _ in range(count)]
         self.sampled = [0] * count
@@ -191,7 +191,7 @@ class _Rows:
         for row, ids in enumerate(self.waiting):
             tokens[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
         position = torch.tensor(self.lengths)[:, None] + torch.arange(longest)
-        hidden = _forward(self.judge.model, tokens, position.clamp(max=CONTEXT - 1), self.cache)
+        hidden = forward(self.judge.model, tokens, position.clamp(max=CONTEXT - 1), self.cache)
         for row, ids in enumerate(self.waiting):
             if ids:
                 self.hidden[row] = hidden[row, len(ids) - 1]

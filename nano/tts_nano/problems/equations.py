@@ -78,7 +78,7 @@ class Equation(NamedTuple):
         return (right.offset - left.offset) / (left.slope - right.slope)
 
 
-class _Inverse(NamedTuple):
+class Inverse(NamedTuple):
     """The move that undoes an operation, and its arithmetic on the right side."""
 
     move: str
@@ -128,17 +128,17 @@ def solution(prompt: str, rng: random.Random) -> list[str]:
     left, right = start(prompt)
     steps = []
     while left != "x" or not isinstance(right, int):
-        inverse = _inverse(left, right)
+        undo = inverse(left, right)
         on_left, on_right = reducible(left), reducible(right)
-        choices = len(on_left) + len(on_right) + (inverse is not None)
+        choices = len(on_left) + len(on_right) + (undo is not None)
         chosen = 0 if rng.random() < IN_ORDER else rng.randrange(choices)
         if chosen < len(on_left):
             step, left = reduce_at(left, on_left[chosen])
         elif chosen < len(on_left) + len(on_right):
             step, right = reduce_at(right, on_right[chosen - len(on_left)])
-        elif inverse is not None and isinstance(left, Binary):
-            arithmetic, right = reduce_at(inverse.arithmetic, ())
-            step = f"{inverse.move}: {arithmetic}"
+        elif undo is not None and isinstance(left, Binary):
+            arithmetic, right = reduce_at(undo.arithmetic, ())
+            step = f"{undo.move}: {arithmetic}"
             left = left.left if mentions_x(left.left) else left.right
         steps.append(f"{step}{Equation(left, right).text()}.")
     return [*steps, answer_step(right)]
@@ -161,7 +161,7 @@ def follows(prompt: str, before: str | None, claim: Claim) -> bool:
     return claim.kind != "translation" and state is not None and state.root() == root
 
 
-def _inverse(left: Expression, right: Expression) -> _Inverse | None:
+def inverse(left: Expression, right: Expression) -> Inverse | None:
     """How to undo the outermost operation on x, when both numbers it needs are plain."""
     if not isinstance(left, Binary) or not isinstance(right, int):
         return None
@@ -170,14 +170,14 @@ def _inverse(left: Expression, right: Expression) -> _Inverse | None:
     if not isinstance(constant, int):
         return None
     if left.operator == "+":
-        return _Inverse(f"Subtract {constant}", Binary("-", right, constant))
+        return Inverse(f"Subtract {constant}", Binary("-", right, constant))
     if left.operator == "*":
-        return _Inverse(f"Divide by {constant}", Binary("/", right, constant))
+        return Inverse(f"Divide by {constant}", Binary("/", right, constant))
     if left.operator == "/":
-        return _Inverse(f"Multiply by {constant}", Binary("*", right, constant))
+        return Inverse(f"Multiply by {constant}", Binary("*", right, constant))
     if first:
-        return _Inverse(f"Subtract from {constant}", Binary("-", constant, right))
-    return _Inverse(f"Add {constant}", Binary("+", right, constant))
+        return Inverse(f"Subtract from {constant}", Binary("-", constant, right))
+    return Inverse(f"Add {constant}", Binary("+", right, constant))
 
 
 def _announced(claim: Claim) -> bool:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from . import hugepages, identity, image, kernel, landlock, limits, namespaces
+from . import arenas, compact, hugepages, identity, image, kernel, landlock, limits, namespaces
 from .child import Confinement, Errand
 from .rehearsal import rehearse
 from .seccomp import Filter
@@ -71,11 +71,13 @@ def main(control: int, report: int, settings: str) -> NoReturn:
     elif kernel.KNOWN:
         kernel.dumpable(True)  # a change of uid cleared it; we still need our own /proc entry
 
-    modules, package_folders = image.load(wish["image"], wish["importable"], folders)
+    with arenas.InOnePiece():
+        modules, package_folders = image.load(wish["image"], wish["importable"], folders)
     readable = [*image.readable(folders), *package_folders, *_SYSTEM_FILES]
     gc.collect()
+    holes = compact.fill_holes()
     gc.freeze()  # so that a child's collections do not touch, and so copy, the zygote's pages
-    hugepages.gather()
+    huge = hugepages.candidates()
     layers.attempt("single_thread", _one_thread)
     mapped_bytes = _mapped_bytes()
 
@@ -92,9 +94,7 @@ def main(control: int, report: int, settings: str) -> NoReturn:
         "limits",
         lambda: limits.impose(wish["memory_bytes"], wish["output_bytes"], mapped_bytes),
     )
-    errand = Errand(
-        confinement, Streams(wish["output_bytes"]), wish["module_name"], wish["seed"], os.getpid()
-    )
+    errand = Errand(confinement, Streams(wish["output_bytes"]), wish["module_name"])
     image.seed(wish["seed"])
     _write_all(
         report,
@@ -106,8 +106,11 @@ def main(control: int, report: int, settings: str) -> NoReturn:
         },
     )
     os.close(report)
-    zygote = Zygote(line, errand)
+    hugepages.gather(huge)  # as late as can be: what is written to while a child lives is split
+    fork = kernel.fork if layers.report["single_thread"][0] else os.fork
+    zygote = Zygote(line, errand, fork)
     zygote.serve()
+    del holes
     os._exit(0)
 
 
@@ -115,16 +118,21 @@ def _prepare(layers: Layers, landlock_abi: int) -> Confinement:
     """Find out by trial which layers a child can impose on itself."""
     filter_ = Filter(kernel.MACHINE) if kernel.KNOWN else None
     return Confinement(
-        own_session=layers.attempt("own_session", lambda: rehearse(os.setsid)),
-        die_with_parent=layers.attempt(
-            "parent_death_signal",
-            lambda: rehearse(lambda: kernel.die_with_parent(os.getppid(), signal.SIGKILL)),
-        ),
-        scope=landlock.scope(landlock_abi)
+        scope=landlock.prepared(landlock.scope(landlock_abi))
         if layers.attempt("landlock_scope", lambda: rehearse(lambda: _own_scope(landlock_abi)))
         else None,
-        filter=filter_
+        own_session=layers.attempt("own_session", lambda: rehearse(os.setsid)),
+        parent_death=kernel.prepared_parent_death(signal.SIGKILL)
+        if layers.attempt(
+            "parent_death_signal",
+            lambda: rehearse(lambda: kernel.die_with_parent(os.getppid(), signal.SIGKILL)),
+        )
+        else None,
+        parent=os.getpid(),
+        longest_seconds=limits.longest_processor_seconds(),
+        filter=filter_.install
         if layers.attempt("seccomp", lambda: rehearse(lambda: _install(filter_)), kernel.MACHINE)
+        and filter_ is not None
         else None,
     )
 
@@ -195,13 +203,13 @@ def _landlock(readable: Sequence[str], version: int) -> None:
 def _own_scope(version: int) -> None:
     if version < landlock.SCOPE_SINCE:
         raise OSError(errno.ENOSYS, f"needs Landlock ABI {landlock.SCOPE_SINCE}, have {version}")
-    landlock.enter(landlock.scope(version))
+    kernel.checked(landlock.prepared(landlock.scope(version))(), "landlock_scope")
 
 
 def _install(filter_: Filter | None) -> None:
     if filter_ is None:
         raise OSError(errno.ENOSYS, f"no system call table for {sys.platform} {kernel.MACHINE}")
-    filter_.install()
+    kernel.checked(filter_.install(), "seccomp")
 
 
 def _write_all(file: int, content: dict[str, Any]) -> None:

@@ -8,44 +8,48 @@ process, because no caller up to the interpreter catches it.
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import signal
 import sys
-from collections.abc import Iterable
+from _signal import signal as set_handler  # type: ignore[import-not-found] # the other one is Python
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
-from . import kernel, landlock, limits, wire
-from .seccomp import Filter
+from . import limits, wire
+from .kernel import checked
 from .streams import Streams
 
 _FIRST_FOREIGN, _OPEN_FILES = 4, 512  # above stdin, stdout, stderr and the result
+_CHILD_ENDED, _DEFAULT = int(signal.SIGCHLD), int(signal.SIG_DFL)
 _UNPRINTABLE = b"Exception: its message could not be printed"
 
 
 class Confinement(NamedTuple):
     """What each child imposes on itself. A layer that this system lacks is None or False."""
 
+    scope: Callable[[], int] | None  # enter a Landlock domain of its own
     own_session: bool
-    die_with_parent: bool
-    scope: int | None  # a Landlock ruleset to enter
-    filter: Filter | None
+    parent_death: Callable[[], int] | None  # ask to be killed when the parent ends
+    parent: int  # as getppid() of the child says while the parent lives
+    longest_seconds: int  # of processor time
+    filter: Callable[[], int] | None  # install the filter
 
-    def impose(self, seconds: float, parent: int) -> None:
+    def impose(self, seconds: float) -> None:
         """Confine this process, the filter last. An exception means: do not run the snippet."""
         if self.scope is not None:
-            landlock.enter(self.scope)
+            checked(self.scope(), "landlock_scope")
         os.closerange(_FIRST_FOREIGN, _OPEN_FILES)
         if self.own_session:
             os.setsid()
-        if self.die_with_parent:
-            kernel.die_with_parent(parent, signal.SIGKILL)
-        limits.impose_last(seconds)
+        if self.parent_death is not None:
+            checked(self.parent_death(), "parent_death_signal")
+            if os.getppid() != self.parent:
+                os._exit(0)
+        limits.impose_last(seconds, self.longest_seconds)
         if self.filter is not None:
-            self.filter.install()
+            checked(self.filter(), "seccomp")
 
 
 class Errand(NamedTuple):
@@ -54,43 +58,37 @@ class Errand(NamedTuple):
     confinement: Confinement
     streams: Streams
     module_name: str
-    seed: int
-    parent: int  # as getppid() of the child will say
 
     def run(self, files: list[int], seconds: float) -> NoReturn:
         """Never returns: ends the process with status 0 once its last words are written."""
         end = os._exit
         result = files[3]
         try:
-            request = _read_request(files[0])
-            for source, target in zip(files[1:], (1, 2, 3), strict=True):
-                os.dup2(source, target)
+            *prelude, code = wire.unpack_texts(_read(files[0]))
+            os.dup2(files[1], 1)
+            os.dup2(files[2], 2)
+            os.dup2(files[3], 3)
             result = 3
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            random.seed(self.seed)  # CPython reseeded it after the fork
-            self.confinement.impose(seconds, self.parent)
+            set_handler(_CHILD_ENDED, _DEFAULT)
+            self.confinement.impose(seconds)
         except BaseException as error:
             words = wire.VERDICT.pack(wire.UNCONFINED, False, 0, 0) + repr(error).encode()
             os.pwrite(result, words, 0)
             end(1)
         try:
-            _execute(request, self.streams, self.module_name, os.pwrite)
+            _execute(code, prelude, self.streams, self.module_name, os.pwrite)
         finally:
             end(0)
         raise AssertionError("unreachable")
 
 
-def _read_request(file: int) -> dict[str, Any]:
-    missing = os.fstat(file).st_size
-    chunks = []
-    offset = 0
-    while missing and (chunk := os.pread(file, missing, offset)):
-        chunks.append(chunk)
-        offset += len(chunk)
-        missing -= len(chunk)
-    request: dict[str, Any] = json.loads(b"".join(chunks))
-    return request
+def _read(file: int) -> bytes:
+    size = os.lseek(file, 0, os.SEEK_END)
+    data = os.pread(file, size, 0)
+    while len(data) < size and (chunk := os.pread(file, size - len(data), len(data))):
+        data += chunk
+    return data
 
 
 def _namespace(module_name: str) -> dict[str, Any]:
@@ -102,29 +100,28 @@ def _namespace(module_name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _execute(request: dict[str, Any], streams: Streams, module_name: str, pwrite: Any) -> None:
+def _execute(
+    text: str, prelude: Sequence[str], streams: Streams, module_name: str, pwrite: Any
+) -> None:
     pack, failure, verdict_of = wire.VERDICT.pack, BaseException, _verdict_of
     namespace = _namespace(module_name)
-    blocks: Iterable[str] = request["prelude"]
-    if blocks:
-        _replay(blocks, namespace, streams)
-    starts = streams.offsets()
-    verdict, text = wire.FINE, b""
+    starts = _replay(prelude, namespace, streams) if prelude else (0, 0)
+    verdict, words = wire.FINE, b""
     try:
-        code = compile(request["code"], "<string>", "exec", dont_inherit=True)
+        code = compile(text, "<string>", "exec", dont_inherit=True)
         exec(code, namespace)
     except failure as error:
-        verdict, text = wire.RAISED, _UNPRINTABLE
+        verdict, words = wire.RAISED, _UNPRINTABLE
         try:  # noqa: SIM105 - suppress() is Python code, which a snippet can spoil
-            verdict, text = verdict_of(error)
+            verdict, words = verdict_of(error)
         except failure:
             pass
     try:  # noqa: SIM105
         streams.flush()
     except failure:
         pass
-    dropped = any(raw.dropped for raw in streams.raw)
-    pwrite(3, pack(verdict, dropped, *starts) + text, 0)
+    out, err = streams.raw
+    pwrite(3, pack(verdict, out.dropped or err.dropped, *starts) + words, 0)
 
 
 def _verdict_of(error: BaseException) -> tuple[bytes, bytes]:
@@ -137,10 +134,14 @@ def _verdict_of(error: BaseException) -> tuple[bytes, bytes]:
     return wire.RAISED, str.encode(words, "utf-8", "backslashreplace")
 
 
-def _replay(blocks: Iterable[str], namespace: dict[str, Any], streams: Streams) -> None:
-    """Run earlier blocks without a sound; what they raise was reported when they were new."""
+def _replay(blocks: Sequence[str], namespace: dict[str, Any], streams: Streams) -> tuple[int, int]:
+    """Run earlier blocks without a sound; what they raise was reported when they were new.
+
+    Returns where the output of what follows begins in stdout and stderr.
+    """
     streams.mute(True)
     for block in blocks:
         with suppress(BaseException):
             exec(compile(block, "<string>", "exec", dont_inherit=True), namespace)
     streams.mute(False)
+    return streams.offsets()

@@ -7,9 +7,11 @@ import importlib
 import importlib.machinery
 import importlib.util
 import os
+import random
 import site
 import sys
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
 
 from .warmup import NAMESPACE, SYMPY_CALLS
@@ -106,7 +108,9 @@ def _warm_numpy() -> None:
 
 
 def seed(number: int) -> None:
-    """The same numbers in every child; not of `random`, which CPython reseeds at a fork."""
+    """The same numbers in every child, also where os.fork() has `random` reseed itself."""
+    random.seed(number)
+    os.register_at_fork(after_in_child=partial(random.seed, number))
     for name in ("numpy.random", "sympy.core.random"):
         if name in sys.modules:
             sys.modules[name].seed(number)

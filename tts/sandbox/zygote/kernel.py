@@ -7,6 +7,8 @@ import errno
 import os
 import platform
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from . import syscalls
 
@@ -23,9 +25,11 @@ if KNOWN:
     _libc.syscall.argtypes = [ctypes.c_long] * 7
     _libc.prctl.argtypes = [ctypes.c_long] * 5
     _libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
+    _libc_fork = ctypes.PyDLL(None, use_errno=True).fork  # keeps the interpreter's lock
 
 
-def _checked(result: int, what: str) -> int:
+def checked(result: int, what: str) -> int:
+    """The result of a call into libc, unless it is negative: then the OSError it stands for."""
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{what}: {os.strerror(code)}")
@@ -37,20 +41,37 @@ def _need_linux(what: str) -> None:
         raise OSError(errno.ENOSYS, f"{what}: no {sys.platform} {MACHINE} support")
 
 
-def syscall(name: str, *arguments: int) -> int:
-    """Call `name` by number with up to six integers or addresses; OSError when it fails."""
+def fork() -> int:
+    """As os.fork(), of a process with one thread that goes on as it is, where that is known safe.
+
+    os.fork() then lets the interpreter repair locks, drop threads and reseed `random` in the child,
+    of which nothing is needed here, and which costs a third of a small snippet: it writes to pages
+    all over the heap, each of which the kernel has to copy.
+    """
+    return checked(_libc_fork(), "fork") if KNOWN else os.fork()
+
+
+def prepared(name: str, *arguments: int) -> Callable[[], int]:
+    """The call `name` with all its arguments bound, negative when it fails: see `checked`.
+
+    For a child, in which each line of Python makes the kernel copy pages.
+    """
     _need_linux(name)
     number = syscalls.number(name, MACHINE)
     if number is None:
         raise OSError(errno.ENOSYS, f"{name}: not on {MACHINE}")
-    padded = (*arguments, *(0,) * (6 - len(arguments)))
-    return _checked(_libc.syscall(number, *padded), name)
+    return partial(_libc.syscall, number, *arguments, *(0,) * (6 - len(arguments)))
+
+
+def syscall(name: str, *arguments: int) -> int:
+    """Call `name` by number with up to six integers or addresses; OSError when it fails."""
+    return checked(prepared(name, *arguments)(), name)
 
 
 def _prctl(what: str, option: int, *arguments: int) -> None:
     _need_linux(what)
     padded = (*arguments, *(0,) * (4 - len(arguments)))
-    _checked(_libc.prctl(option, *padded), what)
+    checked(_libc.prctl(option, *padded), what)
 
 
 def no_new_privileges() -> None:
@@ -68,9 +89,15 @@ def die_with_parent(parent: int, signal: int) -> None:
 
     The kernel forgets this on a change of uid, so call it after one.
     """
-    _prctl("parent_death_signal", _PR_SET_PDEATHSIG, signal)
+    checked(prepared_parent_death(signal)(), "parent_death_signal")
     if os.getppid() != parent:
         os._exit(0)
+
+
+def prepared_parent_death(signal: int) -> Callable[[], int]:
+    """The call by which a process asks for `signal` when its parent ends, as `prepared`."""
+    _need_linux("parent_death_signal")
+    return partial(_libc.prctl, _PR_SET_PDEATHSIG, signal, 0, 0, 0)
 
 
 def drop_capabilities() -> None:
@@ -93,7 +120,7 @@ def drop_capabilities() -> None:
 def unshare(flags: int) -> None:
     """Leave the namespaces named by `flags` for new ones."""
     _need_linux("unshare")
-    _checked(_libc.unshare(flags), "unshare")
+    checked(_libc.unshare(flags), "unshare")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
@@ -101,4 +128,4 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
     _need_linux("mount")
     kind_bytes = kind.encode() if kind is not None else None
     arguments = (source.encode(), os.fsencode(target), kind_bytes, flags, data.encode())
-    _checked(_libc.mount(*arguments), f"mount {target}")
+    checked(_libc.mount(*arguments), f"mount {target}")

@@ -12,7 +12,7 @@ import ctypes
 import fcntl
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from . import kernel
 
@@ -77,6 +77,6 @@ def scope(version: int) -> int:
     return moved
 
 
-def enter(ruleset: int) -> None:
-    """Bind this process by `ruleset`, for good."""
-    kernel.syscall("landlock_restrict_self", ruleset, 0)
+def prepared(ruleset: int) -> Callable[[], int]:
+    """The call that binds a process by `ruleset`, for good; see `kernel.prepared`."""
+    return kernel.prepared("landlock_restrict_self", ruleset, 0)

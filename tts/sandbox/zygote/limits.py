@@ -31,25 +31,35 @@ def impose(memory_bytes: int, output_bytes: int, mapped_bytes: int) -> None:
             _lower(getattr(resource, name), value)
 
 
-def impose_last(seconds: float) -> None:
+def longest_processor_seconds() -> int:
+    """The most processor time that this process can still grant itself or a child."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
+
+
+def impose_last(seconds: float, longest: int) -> None:
     """What the zygote itself could not live with: no new processes, little processor time.
 
     The former is one more lock behind the filter, and the only one where there is no filter; it
-    does not bind root. The latter is more than the wall time, which is what should end a snippet.
+    does not bind root. The latter is more than the wall time, which is what should end a snippet,
+    but at most `longest`, of `longest_processor_seconds`.
     """
-    _lower(resource.RLIMIT_CPU, math.ceil(seconds) + 1)
-    _lower(resource.RLIMIT_NPROC, 0)
+    most = min(math.ceil(seconds) + 1, longest)
+    _set(resource.RLIMIT_CPU, most)
+    _set(resource.RLIMIT_NPROC, 0)
 
 
 def _lower(which: int, value: int) -> None:
-    """Set both limits to `value` unless the hard one is lower already.
-
-    OSError or ValueError when Linux refuses. Other systems refuse some for reasons of their own.
-    """
+    """Set both limits to `value` unless the hard one is lower already."""
     hard = resource.getrlimit(which)[1]
     if hard == resource.RLIM_INFINITY or value < hard:
-        try:
-            resource.setrlimit(which, (value, value))
-        except (OSError, ValueError):
-            if sys.platform == "linux":
-                raise
+        _set(which, value)
+
+
+def _set(which: int, value: int) -> None:
+    """OSError or ValueError when Linux refuses. Other systems do for reasons of their own."""
+    try:
+        resource.setrlimit(which, (value, value))
+    except (OSError, ValueError):
+        if sys.platform == "linux":
+            raise

@@ -157,7 +157,9 @@ class Filter:
         self._code = ctypes.create_string_buffer(packed, len(packed))
         header = struct.pack("<HxxxxxxQ", len(code), ctypes.addressof(self._code))
         self._header = ctypes.create_string_buffer(header, len(header))
+        set_mode_filter = 1
+        self._call = kernel.prepared("seccomp", set_mode_filter, 0, ctypes.addressof(self._header))
 
-    def install(self) -> None:
-        """Bind this process for good. Needs `no_new_privileges` first."""
-        kernel.syscall("seccomp", 1, 0, ctypes.addressof(self._header))  # SET_MODE_FILTER
+    def install(self) -> int:
+        """Bind this process for good; negative when that fails. Needs `no_new_privileges` first."""
+        return self._call()

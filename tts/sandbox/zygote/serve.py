@@ -7,11 +7,12 @@ something escape must fall through to the interpreter's end, not into this loop.
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import wire
@@ -31,37 +32,40 @@ class _Running:
 class Zygote:
     """Forks and reaps. `control` is the engine's end of the line; its closing is our end."""
 
-    def __init__(self, control: socket.socket, errand: Errand) -> None:
+    def __init__(
+        self, control: socket.socket, errand: Errand, fork: Callable[[], int] = os.fork
+    ) -> None:
         self._control = control
         self._errand = errand
+        self._new_child = fork
         self._running: dict[int, _Running] = {}  # by pid
-        self._selector = selectors.DefaultSelector()
+        self._poll = select.poll()
         self._bell, bell = os.pipe()
         os.set_blocking(bell, False)
         os.set_blocking(self._bell, False)
         # The handler does nothing: the byte that the C part writes to the bell is what wakes us.
         signal.signal(signal.SIGCHLD, _nothing)
         signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-        self._selector.register(self._bell, selectors.EVENT_READ)
-        self._selector.register(control, selectors.EVENT_READ)
+        self._poll.register(self._bell, select.POLLIN)
+        self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
         """Until the engine hangs up."""
         wire.send(self._control, wire.Record(wire.READY))
         while True:
-            for key, _ in self._selector.select(self._patience()):
-                if key.fileobj is self._control:
+            for file, _ in self._poll.poll(self._patience()):
+                if file != self._bell:
                     if not self._take_order():
                         return
                 else:
-                    os.read(self._bell, 4096)
-            self._reap()
+                    os.read(file, 4096)
+                    self._reap()
             self._expire()
 
     def _patience(self) -> float | None:
-        """Seconds until the next deadline of a child not yet told to end; None if there is none."""
+        """Milliseconds to the next deadline of a child not yet told to end; None if none is due."""
         deadlines = [run.deadline for run in self._running.values() if run.why == wire.ENDED]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        return max(0.0, min(deadlines) - time.monotonic()) * 1e3 if deadlines else None
 
     def _take_order(self) -> bool:
         record, files = wire.receive(self._control)
@@ -77,7 +81,7 @@ class Zygote:
 
     def _fork(self, record: wire.Record, files: list[int]) -> None:
         started = time.monotonic()
-        pid = os.fork()
+        pid = self._new_child()
         if pid == 0:
             self._errand.run(files, record.seconds)
         for file in files:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
@@ -62,8 +61,10 @@ class Streams:
     def flush(self) -> None:
         """Push out what is buffered, also after the snippet put other objects in `sys`."""
         for text in self._text:
-            with contextlib.suppress(ValueError, OSError):  # closed, detached, full
+            try:  # noqa: SIM105 - suppress() is Python code, which a snippet can spoil
                 text.flush()
+            except (ValueError, OSError):  # closed, detached, full
+                pass
 
     def mute(self, muted: bool) -> None:
         """Drop all that is written while a snippet's earlier blocks are replayed."""

@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 READY, RUN, CANCEL, DONE = 1, 2, 3, 4
@@ -22,11 +23,34 @@ ENDED, OVERDUE, CANCELLED = 0, 1, 2  # why a child is gone: by itself, at its de
 
 _RECORD = struct.Struct("<BBxxiQddQ")
 FILES_PER_RUN = 4
+_ROOM = socket.CMSG_SPACE(FILES_PER_RUN * array.array("i").itemsize)
 
 # The child's last words, written at offset 0 of its result file: verdict, did we drop output, and
 # where the output of the snippet itself begins in stdout and stderr; then the error as UTF-8.
 VERDICT = struct.Struct("<c?xxII")
 FINE, RAISED, UNCONFINED = b"F", b"R", b"U"  # the last: could not confine itself, ran nothing
+
+
+# A request: how many texts, the size of each, the texts: blocks to replay, then the snippet.
+_SIZE = struct.Struct("<I")
+_TEXT = ("utf-8", "surrogatepass")  # what a model wrote may hold lone surrogates
+
+
+def pack_texts(texts: Sequence[str]) -> bytes:
+    """The content of a request file."""
+    parts = [text.encode(*_TEXT) for text in texts]
+    return b"".join([_SIZE.pack(len(parts)), *(_SIZE.pack(len(part)) for part in parts), *parts])
+
+
+def unpack_texts(data: bytes) -> list[str]:
+    """What `pack_texts` was given."""
+    (count,) = _SIZE.unpack_from(data)
+    end = _SIZE.size * (1 + count)
+    texts = []
+    for place in range(_SIZE.size, end, _SIZE.size):
+        start, end = end, end + _SIZE.unpack_from(data, place)[0]
+        texts.append(data[start:end].decode(*_TEXT))
+    return texts
 
 
 class Record(NamedTuple):
@@ -60,8 +84,7 @@ def receive(end: socket.socket) -> tuple[Record | None, list[int]]:
     raises BlockingIOError.
     """
     files = array.array("i")
-    room = socket.CMSG_SPACE(FILES_PER_RUN * files.itemsize)
-    data, ancillary, _, _ = end.recvmsg(_RECORD.size, room)
+    data, ancillary, _, _ = end.recvmsg(_RECORD.size, _ROOM)
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             files.frombytes(payload[: len(payload) - len(payload) % files.itemsize])

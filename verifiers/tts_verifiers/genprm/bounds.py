@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tts.verifier import Cost
 from tts_verifiers.genprm.effort import Effort, Mode
 from tts_verifiers.genprm.notation import Notation
-from tts_verifiers.genprm.profiles import ANALYZE, BRACE, OUTPUT
+from tts_verifiers.genprm.profiles import BRACE, OUTPUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Lengths:
     @classmethod
     def of(cls, notation: Notation, effort: Effort, number: int, context: int) -> Lengths:
         """For paragraph `number`."""
-        opening = len(notation.fixed(ANALYZE.format(number=number)))
+        opening = len(notation.fixed(effort.opening(number)))
         # Sampling stops at `tokens`, the opening included, and is always allowed one token more
         # than nothing: an opening that is longer is the longest turn.
         to_verdict = max(effort.tokens, opening) + notation.forced_tokens
@@ -70,7 +70,9 @@ def step_bound(
     # Chains may share a conversation or not; in the worst case each asks by itself.
     opened = min(asked + lengths.opening, lengths.context)
     longest = min(asked + lengths.to_verdict, lengths.context)
-    total += Cost(effort.chains * opened, 0, votes * room, votes, effort.chains)
+    if effort.analyzes:
+        total += Cost(effort.chains * opened, samples=votes, calls=effort.chains)
+    total += Cost(output_tokens=votes * room)
     if effort.mode is not Mode.COT:
         rounds = votes * effort.rounds
         requests = 2 * rounds if effort.mode is Mode.UNEXECUTED else rounds

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from tts.sandbox.compat import TIMED_OUT, render
+from tts.sandbox.compat import TIMED_OUT, last_block, render
 from tts.sandbox.outcome import Outcome
+from tts.verifier import Cost, Meter
 from tts_verifiers.genprm.profiles import UNEXECUTED
 
-_OPEN: Final = "```python"
 _FENCE: Final = "```"
 
 
@@ -39,17 +39,14 @@ class CodeRunner(Protocol):
         ...
 
 
-def last_block(text: str) -> str | None:
-    r"""The last match of ``r'```python\s*(.*?)\s*```'`` (DOTALL), in linear time."""
-    block = None
-    end = 0
-    while (start := text.find(_OPEN, end)) >= 0:
-        start += len(_OPEN)
-        if (close := text.find(_FENCE, start)) < 0:
-            break
-        block = text[start:close].strip()
-        end = close + len(_FENCE)
-    return block
+async def run_metered(
+    runner: CodeRunner, code: str, prelude: Sequence[str], meter: Meter
+) -> Outcome:
+    """Run code as `runner` does, and book what it took; a cached outcome took nothing."""
+    with meter.call(Cost(code_seconds=runner.limit_seconds)) as reading:
+        outcome = await runner.run(code, prelude)
+        reading.cost = Cost(code_seconds=0.0 if outcome.cached else outcome.cpu_seconds)
+    return outcome
 
 
 def executed_blocks(critique: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Final
 from tts.backends.base import Sampling
 from tts.errors import ConfigError
 from tts_verifiers.genprm.ballot import Outvoted, Voting
+from tts_verifiers.genprm.profiles import ANALYZE, VERIFY
 
 
 class Mode(Enum):
@@ -22,6 +23,8 @@ class Mode(Enum):
     """An analysis, then code whose output the model imagines."""
     CODE = "code"
     """An analysis, then code that is run: the paper's method."""
+    CODE_ONLY = "code-only"
+    """Code that is run, and no analysis. What was written is kept when its rounds are used up."""
     ADAPTIVE = "adaptive"
     """The first of direct, analysis, code that is sure (the authors' later branch). The analysis is
     written once; code goes on from it."""
@@ -64,7 +67,16 @@ class Effort:
     @property
     def runs_code(self) -> bool:
         """Whether code is executed."""
-        return self.mode in {Mode.CODE, Mode.ADAPTIVE}
+        return self.mode in {Mode.CODE, Mode.CODE_ONLY, Mode.ADAPTIVE}
+
+    @property
+    def analyzes(self) -> bool:
+        """Whether a turn that gives reasons begins with an analysis."""
+        return self.mode is not Mode.CODE_ONLY
+
+    def opening(self, number: int) -> str:
+        """The forced beginning of such a turn on paragraph `number`."""
+        return ANALYZE.format(number=number) if self.analyzes else VERIFY
 
     @property
     def chains(self) -> int:

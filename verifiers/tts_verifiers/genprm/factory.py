@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tts.backends.base import Backend
 from tts.registry import open_backend
 from tts.sandbox.config import Tier
 from tts.verifier import Paper, Reduction, cites
@@ -52,10 +53,7 @@ def genprm_7b(
         tau=tau,
         stop_at_wrong=stop_at_wrong,
     )
-    opened = open_backend(backend)
-    return GenPRM(
-        opened, profile_named(profile), effort, runner=_runner(effort, sandbox), reduction=reduction
-    )
+    return _made(open_backend(backend), profile, effort, sandbox, reduction)
 
 
 @cites(ZHAO)
@@ -90,13 +88,15 @@ def genprm_nano(
         stop_at_wrong=stop_at_wrong,
         sampling=opened.model.sampling,
     )
-    runner = _runner(effort, sandbox)
-    return GenPRM(opened, profile_named("nano"), effort, runner=runner, reduction=reduction)
+    return _made(opened, "nano", effort, sandbox, reduction)
 
 
-def _runner(effort: Effort, tier: Tier) -> CodeRunner | None:
-    if not effort.runs_code:
-        return None
-    from tts_verifiers.genprm.sandbox import AS_TRAINED, SandboxRunner
+def _made(
+    backend: Backend, profile: str, effort: Effort, tier: Tier, reduction: Reduction
+) -> GenPRM:
+    runner: CodeRunner | None = None
+    if effort.runs_code:
+        from tts_verifiers.genprm.sandbox import AS_TRAINED, SandboxRunner
 
-    return SandboxRunner(replace(AS_TRAINED, tier=tier))
+        runner = SandboxRunner(replace(AS_TRAINED, tier=tier))
+    return GenPRM(backend, profile_named(profile), effort, runner=runner, reduction=reduction)

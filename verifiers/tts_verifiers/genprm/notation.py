@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from tts.backends.base import Tokenizer
+from tts.backends.base import Ending, Sample, Tokenizer
 from tts_verifiers.genprm.profiles import (
     ANALYZE,
     ANALYZED,
@@ -21,6 +21,8 @@ from tts_verifiers.genprm.profiles import (
     NO,
     OUTPUT,
     OUTPUT_TAG,
+    VERIFIED,
+    VERIFY,
     YES,
     Profile,
 )
@@ -51,6 +53,13 @@ class Draft:
     def then(self, ids: Ids, text: str) -> Draft:
         """The turn with something more at its end."""
         return replace(self, ids=self.ids + ids, text=self.text + text)
+
+    def sampled(self, sample: Sample, eos_ids: tuple[int, ...]) -> Draft:
+        """The turn with what was sampled at its end, less the token that ended the answer."""
+        ids = sample.token_ids
+        if sample.ending is Ending.EOS and ids and ids[-1] in eos_ids:
+            ids = ids[:-1]
+        return self.then(ids, sample.text)
 
 
 class Notation:
@@ -102,7 +111,7 @@ class Notation:
     def turn_tokens(self, problem: str, step: str, number: int) -> int:
         """The most ids that paragraph `number` takes before the assistant's turn, in any use."""
         content = self.content(problem, step, number)
-        openings = (ANALYZE.format(number=number), OUTPUT)
+        openings = (ANALYZE.format(number=number), VERIFY, OUTPUT)
         asked = (len(self.ask(content, each)) - len(self.fixed(each)) for each in openings)
         return max(len(self.user(content, self.profile.markup.assistant_open)), *asked)
 
@@ -151,8 +160,9 @@ class Notation:
 
     @property
     def forced_tokens(self) -> int:
-        """The most ids from the end of an analysis to the place where Yes or No is due."""
-        return sum(len(self.fixed(text)) for text in (ANALYZED, OUTPUT, BRACE))
+        """The most ids from the end of an analysis, or of code, to where Yes or No is due."""
+        end = max(len(self.fixed(text)) for text in (ANALYZED, VERIFIED))
+        return end + len(self.fixed(OUTPUT)) + len(self.fixed(BRACE))
 
     @property
     def closing_tokens(self) -> int:

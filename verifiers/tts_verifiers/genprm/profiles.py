@@ -25,6 +25,7 @@ ANALYZE: Final = "<analyze>\nLet's analyze the Paragraph {number} step by step: 
 """Opens a reasoned turn; `number` counts paragraphs from 1."""
 ANALYZED: Final = "</analyze>\n"
 VERIFY: Final = "<verify>\nLet's use python code to find any potential error:\n```python\n"
+VERIFIED: Final = "</verify>\n"
 FENCE: Final = "\n```\n"
 """Ends a block of code."""
 OUTPUT_TAG: Final = "<output>\n"

@@ -8,8 +8,10 @@ discarded and a verdict is forced after the analysis. Where this differs:
 - As soon as the output section is opened its fixed words are put down, and one call for one token
   asks for the probabilities of Yes and No there, so that no other call has to report any and no
   verdict has to be found in free text. The likelier one then stands in the turn.
-- A turn cut by its limit does not run its old code again, nor does a last round whose output nobody
-  would read.
+- A turn that is cut by its limit, or that ends without new code or verdict, does not run its old
+  code again (one whose fence closes something else does, as there). Nor does a last round whose
+  output nobody would read: without an analysis to fall back on, what was written stays and is read.
+- Imagined output is asked for once for each block, and only up to the fence that ends it.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ from typing import Final
 
 from tts.backends.base import Backend, Ending, Request, Sample, Sampling
 from tts.errors import ConfigError, Overlong
+from tts.sandbox.compat import last_block
 from tts.sandbox.outcome import Status
-from tts.verifier import Cost, Meter, Vote, vote_seed
+from tts.verifier import Meter, Vote, vote_seed
 from tts_verifiers.genprm.ballot import Opinion, abstention, is_right
-from tts_verifiers.genprm.code import CodeRunner, executed_blocks, last_block, told
+from tts_verifiers.genprm.code import CodeRunner, executed_blocks, run_metered, told
 from tts_verifiers.genprm.effort import Effort, Mode
 from tts_verifiers.genprm.notation import Draft, Ids, Notation
 from tts_verifiers.genprm.profiles import (
@@ -34,6 +37,7 @@ from tts_verifiers.genprm.profiles import (
     OUTPUT,
     OUTPUT_TAG,
     UNEXECUTED,
+    VERIFIED,
     VERIFY,
     YES,
 )
@@ -70,6 +74,7 @@ class Critic:
         self._notation = notation
         self._effort = effort
         self._runner = runner
+        self._eos = backend.model.eos_ids
         yes, no = (notation.fixed(word)[:1] for word in (YES, NO))
         if yes == no:
             raise ConfigError(f"Yes and No begin with the same token in {backend.model.name}")
@@ -80,15 +85,22 @@ class Critic:
         asked = self._notation.force(self._notation.start(OUTPUT), BRACE)
         return await self._decide(question, asked, meter)
 
-    async def analyses(
+    async def drafts(
         self, question: Question, opening: Draft, seeds: Sequence[int], meter: Meter
     ) -> list[Draft] | None:
-        """Analyses of a step, one for each seed, in one request; None if there is no room."""
+        """Analyses of a step, one for each seed, in one request; None if there is no room.
+
+        Where there is to be no analysis, the opening alone.
+        """
+        if not self._effort.analyzes:
+            return [opening for _ in seeds]
         samples = await self._sample(question, opening, (ANALYZED, OUTPUT_TAG), seeds, meter)
         return None if samples is None else [self._analysis(opening, each) for each in samples]
 
     async def vote(self, question: Question, analysis: Draft, seed: int, meter: Meter) -> Opinion:
-        """Go on from an analysis to a verdict."""
+        """Go on from one of `drafts` to a verdict."""
+        if not self._effort.analyzes:
+            return await self._code_only(question, analysis, seed, meter)
         mode = self._effort.mode
         if analysis.text.endswith(OUTPUT_TAG):  # it went for its verdict at once
             mode = Mode.COT
@@ -97,52 +109,70 @@ class Critic:
             first = await self._verdict(question, analysis, meter)
             if mode is Mode.COT or self._effort.sure(first.vote.score):
                 return first
-        draft = await self._verify(question, analysis, seed, meter)
-        if draft is None:  # all that is left is the analysis
+        begun = self._notation.force(analysis, VERIFY)
+        draft = await self._verify(question, begun, len(analysis.text), seed, meter)
+        if not draft.text.endswith(OUTPUT_TAG):  # all that is left is the analysis
             return first or await self._verdict(question, analysis, meter)
         second = await self._verdict(question, draft, meter)
         return second if first is None or second.vote.score is not None else first
 
+    async def _code_only(
+        self, question: Question, begun: Draft, seed: int, meter: Meter
+    ) -> Opinion:
+        draft = await self._verify(question, begun, 0, seed, meter)
+        if draft is begun:
+            return abstention("", NO_ROOM)
+        if not draft.text.endswith(OUTPUT_TAG):
+            draft = self._notation.force(draft, VERIFIED)
+        return await self._verdict(question, draft, meter)
+
     def _analysis(self, opening: Draft, sample: Sample) -> Draft:
-        draft = self._written(opening, sample)
+        draft = opening.sampled(sample, self._eos)
         if ANALYZED in sample.text or draft.text.endswith(OUTPUT_TAG):
             return draft
         closed = draft.text.endswith(ANALYZED.rstrip())
         return self._notation.force(draft, "\n" if closed else ANALYZED)
 
     async def _verify(
-        self, question: Question, analysis: Draft, seed: int, meter: Meter
-    ) -> Draft | None:
-        """The turn up to its output section; None if it does not get there."""
-        draft = self._notation.force(analysis, VERIFY)
-        since = len(analysis.text)  # what was written after the last code that was run
+        self, question: Question, draft: Draft, since: int, seed: int, meter: Meter
+    ) -> Draft:
+        """The turn up to its output section, or as far as it gets.
+
+        Args:
+            question: as ever.
+            draft: begins a block of code.
+            since: where in its text that is; later, what follows the last code that was run.
+            seed: decides what is written.
+            meter: is told what it takes.
+        """
         for round in range(1, self._effort.rounds + 1):
             stop = (FENCE, OUTPUT_TAG)
             round_seed = vote_seed(seed, round)
             samples = await self._sample(question, draft, stop, (round_seed,), meter)
             if samples is None:
-                return None
-            draft = self._written(draft, samples[0])
+                return draft
+            draft = draft.sampled(samples[0], self._eos)
             if draft.text.endswith(OUTPUT_TAG):
                 return draft
-            block = last_block(draft.text[since:])
-            lost = samples[0].ending is not Ending.STOP and block is None
-            if round == self._effort.rounds or samples[0].ending is Ending.LENGTH or lost:
-                return None
-            if not draft.text.endswith("\n"):
-                draft = self._notation.force(draft, "\n")
-            replied = await self._reply(question, draft, block, round_seed, meter)
-            if replied is None:
-                return None
+            lost = samples[0].ending is not Ending.STOP and last_block(draft.text[since:]) is None
+            block = last_block(draft.text)  # an old one, where the fence closes something else
+            unread = round == self._effort.rounds and self._effort.analyzes
+            if unread or samples[0].ending is Ending.LENGTH or lost or block is None:
+                return draft
+            ended = draft.text.endswith("\n")
+            asked = draft if ended else self._notation.force(draft, "\n")
+            replied = await self._reply(question, asked, block, round_seed, meter)
+            if replied is None or len(replied) > self._effort.tokens:
+                return draft
             draft = replied
             since = len(draft.text)
-        return None
+        return draft
 
     async def _reply(
         self,
         question: Question,
         draft: Draft,
-        block: str | None,
+        block: str,
         seed: int,
         meter: Meter,
     ) -> Draft | None:
@@ -152,16 +182,12 @@ class Critic:
             samples = await self._sample(question, draft, (FENCE,), (vote_seed(seed, 0),), meter)
             if samples is None or samples[0].ending is not Ending.STOP:
                 return None
-            return self._written(draft, samples[0])
-        outcome = None
-        if block is not None:
-            critiques = (*question.earlier, draft.text)
-            before = [each for critique in critiques for each in executed_blocks(critique)]
-            with meter.call(Cost(code_seconds=self._runner.limit_seconds)) as reading:
-                outcome = await self._runner.run(block, before)
-                reading.cost = Cost(code_seconds=0.0 if outcome.cached else outcome.cpu_seconds)
-            if outcome.status is Status.CRASHED:  # that says nothing about the code
-                return None
+            return draft.sampled(samples[0], self._eos)
+        critiques = (*question.earlier, draft.text)
+        before = [each for critique in critiques for each in executed_blocks(critique)]
+        outcome = await run_metered(self._runner, block, before, meter)
+        if outcome.status is Status.CRASHED:  # that says nothing about the code
+            return None
         return self._notation.quote(draft, told(outcome, self._effort.output_characters))
 
     async def _verdict(self, question: Question, draft: Draft, meter: Meter) -> Opinion:
@@ -215,10 +241,3 @@ class Critic:
             return (await self._backend.generate(request, meter)).samples
         except Overlong:
             return None
-
-    def _written(self, draft: Draft, sample: Sample) -> Draft:
-        """`draft` with what was sampled at its end, less the token that ended the answer."""
-        ids = sample.token_ids
-        if sample.ending is Ending.EOS and ids and ids[-1] in self._backend.model.eos_ids:
-            ids = ids[:-1]
-        return draft.then(ids, sample.text)

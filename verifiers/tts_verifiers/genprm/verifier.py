@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import anyio
@@ -25,6 +26,7 @@ from tts.verifier import (
     ModelInfo,
     Reduction,
     Step,
+    Vote,
     vote_seed,
 )
 from tts_verifiers.genprm.ballot import Opinion, abstention, is_right, tally
@@ -33,7 +35,7 @@ from tts_verifiers.genprm.code import CodeRunner
 from tts_verifiers.genprm.effort import Effort, Mode
 from tts_verifiers.genprm.minutes import Minutes, Thread
 from tts_verifiers.genprm.notation import Draft, Notation
-from tts_verifiers.genprm.profiles import ANALYZE, OUTPUT, Profile
+from tts_verifiers.genprm.profiles import OUTPUT, Profile
 from tts_verifiers.genprm.turn import NO_ROOM, Critic, Question
 
 DEFAULT: Final = Effort()
@@ -79,6 +81,10 @@ class GenPRM:
     def reduction(self) -> Reduction:
         return self._reduction
 
+    @property
+    def sampled(self) -> bool:
+        return self._effort.mode is not Mode.DIRECT
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         minutes = self._minutes(case)
         asked = max(len(thread.ids) for thread in minutes.threads)
@@ -95,13 +101,16 @@ class GenPRM:
             turns.append(self._notation.limit(problem, number + len(turns)))
         total = Cost()
         seconds = self._runner.limit_seconds if self._runner is not None else 0.0
+        wanted = case.votes or self._effort.votes
+        alone = len(turns) == 1  # what was heard counts for the first step alone
+        effort = replace(self._effort, votes=max(1, wanted - alone * len(case.heard)))
         for index, tokens in enumerate(turns, number):
             lengths = Lengths.of(
                 self._notation, self._effort, index, self._backend.model.context_tokens
             )
             asked += tokens
             asked_directly += tokens
-            total += step_bound(self._effort, lengths, asked, asked_directly, seconds)
+            total += step_bound(effort, lengths, asked, asked_directly, seconds)
             asked += lengths.turn
             asked_directly += lengths.bare
         return total
@@ -110,11 +119,13 @@ class GenPRM:
         minutes = self._minutes(case)
         wrong = any(_is_wrong(judgement) for judgement in case.judged)
         verdicts: list[Judgement | None] = []
+        wanted, heard = case.votes or self._effort.votes, case.heard
         for step, seed in zip(case.steps[len(case.judged) :], case.seeds, strict=True):
             judgement = None
             if step.text.strip() and not (wrong and self._effort.stop_at_wrong):
-                judgement = await self._judge(minutes, step, seed, meter)
+                judgement = await self._judge(minutes, step, seed, _Poll(heard, wanted), meter)
             verdicts.append(judgement)
+            heard = ()
             wrong = wrong or _is_wrong(judgement)
             minutes.record(step, judgement)
         return verdicts
@@ -136,64 +147,81 @@ class GenPRM:
     def _minutes(self, case: Case) -> Minutes:
         return Minutes(self._notation, case, self._effort.chains, self._effort.outvoted)
 
-    async def _judge(self, minutes: Minutes, step: Step, seed: int, meter: Meter) -> Judgement:
+    async def _judge(
+        self, minutes: Minutes, step: Step, seed: int, poll: _Poll, meter: Meter
+    ) -> Judgement:
         if not minutes.fits(step):
             reason = f"the step is longer than {self._effort.step_tokens} tokens"
             return Judgement(None, reason=reason)
         own = Meter()
         try:
-            return tally(await self._opinions(minutes, step, seed, own), own.cost)
+            return tally(await self._opinions(minutes, step, seed, poll, own), own.cost)
         finally:
             meter.cost += own.cost
 
     async def _opinions(
-        self, minutes: Minutes, step: Step, seed: int, meter: Meter
+        self, minutes: Minutes, step: Step, seed: int, poll: _Poll, meter: Meter
     ) -> list[Opinion]:
+        heard = dict(enumerate(map(Opinion, poll.heard)))
         content = minutes.content(step)
         depth = minutes.number - 1
-        if self._effort.mode in {Mode.DIRECT, Mode.ADAPTIVE}:
+        if self._effort.mode is Mode.DIRECT and heard:
+            return list(heard.values())  # it would say the same again
+        if self._effort.mode is Mode.DIRECT or (self._effort.mode is Mode.ADAPTIVE and not heard):
             prompt = minutes.direct + self._notation.ask(content, OUTPUT)
             opinion = await self._critic.direct(Question(prompt, depth=depth), meter)
             if self._effort.mode is Mode.DIRECT or self._effort.sure(opinion.vote.score):
                 return [opinion]
-        opening = ANALYZE.format(number=minutes.number)
+        opening = self._effort.opening(minutes.number)
         asked = self._notation.ask(content, opening)
-        opinions: dict[int, Opinion] = {}
+        opinions = heard
 
-        async def conclude(question: Question, vote: int, analysis: Draft) -> None:
-            opinions[vote] = await self._critic.vote(
-                question, analysis, vote_seed(seed, vote), meter
-            )
+        async def conclude(question: Question, vote: int, draft: Draft) -> None:
+            opinions[vote] = await self._critic.vote(question, draft, vote_seed(seed, vote), meter)
 
         async def begin(thread: Thread, votes: list[int]) -> None:
             question = Question(thread.ids + asked, thread.critiques, depth)
-            analyses = await self._critic.analyses(
+            drafts = await self._critic.drafts(
                 question,
                 self._notation.start(opening),
                 [vote_seed(seed, vote) for vote in votes],
                 meter,
             )
-            if analyses is None:
+            if drafts is None:
                 opinions.update((vote, abstention("", NO_ROOM)) for vote in votes)
                 return
-            for vote, analysis in zip(votes, analyses, strict=True):
-                group.start_soon(conclude, question, vote, analysis)
+            for vote, draft in zip(votes, drafts, strict=True):
+                group.start_soon(conclude, question, vote, draft)
 
         try:
             async with anyio.create_task_group() as group:
-                for thread, votes in self._by_thread(minutes).items():
+                for thread, votes in _by_thread(minutes, poll.due).items():
                     group.start_soon(begin, thread, votes)
         except* TTSError as errors:
             raise leaves(errors)[0] from None
-        return [opinions[vote] for vote in range(self._effort.votes)]
+        return [opinions[vote] for vote in sorted(opinions)]
 
-    def _by_thread(self, minutes: Minutes) -> dict[Thread, list[int]]:
-        """The votes that have the same conversation behind them: they share a request."""
-        shared: dict[Thread, list[int]] = {}
-        for vote in range(self._effort.votes):
-            thread = minutes.threads[vote % len(minutes.threads)]
-            shared.setdefault(thread, []).append(vote)
-        return shared
+
+@dataclass(frozen=True, slots=True)
+class _Poll:
+    """The votes on one step: those that were given, and how many there are to be."""
+
+    heard: tuple[Vote, ...]
+    wanted: int
+
+    @property
+    def due(self) -> range:
+        """The votes still to be given."""
+        return range(len(self.heard), self.wanted)
+
+
+def _by_thread(minutes: Minutes, votes: range) -> dict[Thread, list[int]]:
+    """The votes that have the same conversation behind them: they share a request."""
+    shared: dict[Thread, list[int]] = {}
+    for vote in votes:
+        thread = minutes.threads[vote % len(minutes.threads)]
+        shared.setdefault(thread, []).append(vote)
+    return shared
 
 
 def _is_wrong(judgement: Judgement | None) -> bool:

@@ -48,6 +48,10 @@ class BoundaryPRM:
     def reduction(self) -> Reduction:
         return self._reduction
 
+    @property
+    def sampled(self) -> bool:
+        return False
+
     def bound(self, case: Case, more_tokens: int) -> Cost:
         prompts = [min(len(self._prompt(case, end)), self._limit(case, end)) for end in _new(case)]
         if more_tokens:

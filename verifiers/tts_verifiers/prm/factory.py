@@ -1,10 +1,14 @@
-"""Factory: discriminative PRMs by name."""
+"""Factory: discriminative PRMs and outcome reward models by name."""
 
 from __future__ import annotations
 
 from tts.registry import open_backend
 from tts.verifier import Paper, Reduction, cites
 from tts_verifiers.prm.boundary import BoundaryPRM
+from tts_verifiers.prm.heads import HeadPRM, qwen, qwen_outcome
+from tts_verifiers.prm.heads import skywork as skywork_layout
+from tts_verifiers.prm.opening import QWEN_PRM_7B, QWEN_RM, SKYWORK, open_head, sized
+from tts_verifiers.prm.outcome import OutcomeRM
 from tts_verifiers.prm.spelling import MATH_SHEPHERD, RLHFLOW
 
 XIONG = Paper(
@@ -33,3 +37,33 @@ def rlhflow(backend: str, reduction: Reduction = Reduction.LAST) -> BoundaryPRM:
 def math_shepherd(backend: str, reduction: Reduction = Reduction.MIN) -> BoundaryPRM:
     """Math-Shepherd behind an engine; `backend` is its spec."""
     return BoundaryPRM(open_backend(backend), MATH_SHEPHERD, reduction=reduction)
+
+
+def prm_qwen_7b(
+    engine: str = "", tokenizer: str = "", served: str = "", reduction: Reduction = Reduction.MIN
+) -> HeadPRM:
+    """Qwen2.5-Math-PRM-7B, from vLLM's pooling runner or transformers: `engine=KIND:WHERE`."""
+    opened = open_head(engine, QWEN_PRM_7B, tokenizer, served)
+    return HeadPRM(opened, qwen, reduction=reduction)
+
+
+def skywork(engine: str = "", reduction: Reduction = Reduction.MIN) -> HeadPRM:
+    """Skywork-o1-Open-PRM (1.5B or 7B), from transformers: `engine=hf:FOLDER`."""
+    return HeadPRM(open_head(engine, SKYWORK), skywork_layout, reduction=reduction)
+
+
+def orm(
+    engine: str = "",
+    tokenizer: str = "",
+    served: str = "",
+    parameters: int = QWEN_RM.parameters,
+    context_tokens: int = QWEN_RM.context_tokens,
+) -> OutcomeRM:
+    """An outcome reward model of Qwen2.5-Math-RM's kind, which scores whole solutions only.
+
+    `engine=KIND:WHERE` is vLLM, SGLang or transformers; a server's model is taken to have
+    `parameters` and `context_tokens`.
+    """
+    checkpoint = sized(QWEN_RM, parameters, context_tokens)
+    opened = open_head(engine, checkpoint, tokenizer, served)
+    return OutcomeRM(opened, qwen_outcome, solution_tokens=context_tokens)

@@ -2,19 +2,20 @@ r"""Heads: PRMs whose score is the output of a head and not a token, and what th
 
 Qwen2.5-Math-PRM (Zhang et al. 2025) classifies at a special token after each step, Skywork-o1-PRM
 regresses at a newline. Neither can be asked through an engine's text interface. `StepScores` is
-what is needed of one that gives a model's outputs at chosen positions; no implementation over an
-engine is here yet, only the inputs, and the verifier for whoever has one.
+what is needed of one that gives a model's outputs at chosen positions: `served` and `local` have
+some.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Protocol
 
 from tts.backends.base import ModelInfo, Tokenizer
-from tts.errors import ConfigError
+from tts.errors import BadReply, ConfigError
 from tts.verifier import Case, Cost, Judgement, Meter, Reduction, Vote
 from tts_verifiers.prm.spelling import Ids, defused
 
@@ -50,6 +51,7 @@ class StepScores(Protocol):
 
         Raises:
             BackendError: the engine failed.
+        ConfigError: it cannot read at these positions.
         """
         ...
 
@@ -60,13 +62,40 @@ class StepScores(Protocol):
 
 QWEN_SYSTEM: Final = "Please reason step by step, and put your final answer within \\boxed{}."
 QWEN_SEPARATOR: Final = "<extra_0>"
+_ROUNDING: Final = 0.02  # of two probabilities in sixteen bits
+
+
+def p_right(outputs: Sequence[float]) -> float:
+    """P(right) from a head's outputs: probabilities of wrong and right, or one logit.
+
+    Raises:
+        BadReply: they are neither.
+    """
+    if not all(math.isfinite(output) for output in outputs):
+        raise BadReply(f"the head gave {list(outputs)}")
+    if len(outputs) == 1:
+        logit = outputs[0]
+        return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+    if len(outputs) != 2 or min(outputs) < 0 or abs(sum(outputs) - 1) > _ROUNDING:
+        raise BadReply(f"the head gave {list(outputs)[:4]}: not the probabilities of two classes")
+    return min(outputs[1], 1.0)
+
+
+def qwen_outcome(tokenizer: Tokenizer, problem: str, steps: Sequence[str]) -> HeadInput:
+    """Qwen2.5-Math-RM: ChatML; the reward is read at the conversation's last id."""
+    opened = _asked(tokenizer, problem)
+    ids = opened + tokenizer.encode("".join(map(defused, steps)) + "<|im_end|>\n")
+    return HeadInput(ids, (len(ids) - 1,), len(opened))
+
+
+def _asked(tokenizer: Tokenizer, problem: str) -> Ids:
+    asked = f"<|im_start|>user\n{defused(problem)}<|im_end|>\n<|im_start|>assistant\n"
+    return tokenizer.encode(f"<|im_start|>system\n{QWEN_SYSTEM}<|im_end|>\n{asked}")
 
 
 def qwen(tokenizer: Tokenizer, problem: str, steps: Sequence[str]) -> HeadInput:
     """Qwen2.5-Math-PRM: ChatML, `<extra_0>` after each step; class 1 of 2 is right."""
-    asked = f"<|im_start|>user\n{defused(problem)}<|im_end|>\n<|im_start|>assistant\n"
-    ids = tokenizer.encode(f"<|im_start|>system\n{QWEN_SYSTEM}<|im_end|>\n{asked}")
-    return _with_steps(ids, tokenizer, steps, QWEN_SEPARATOR, "<|im_end|>\n")
+    return _with_steps(_asked(tokenizer, problem), tokenizer, steps, QWEN_SEPARATOR, "<|im_end|>\n")
 
 
 def skywork(
@@ -119,6 +148,10 @@ class HeadPRM:
     @property
     def reduction(self) -> Reduction:
         return self._reduction
+
+    @property
+    def sampled(self) -> bool:
+        return False
 
     def bound(self, case: Case, more_tokens: int) -> Cost:
         texts = [step.text.strip() for step in case.steps]

@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import anyio
-
 from tts.budget.meter import Meter
-from tts.errors import ConfigError, Overlong, TTSError, leaves
+from tts.errors import Overlong
 from tts.seeds import node_seed
 from tts.types import FREE, Cost
 from tts_verifiers.genprm.profiles import CARD, Profile
+from tts_verifiers.synthesis.abreast import abreast
 from tts_verifiers.synthesis.consensus import Decision, Fate, decide
 from tts_verifiers.synthesis.journal import Journal, Record
 from tts_verifiers.synthesis.rationale import Teacher
@@ -70,31 +69,22 @@ async def synthesize(
         ConfigError: an argument cannot be used.
         BackendError: the teacher's engine failed; what is done is in the journal.
     """
-    if at_once < 1:
-        raise ConfigError(f"at_once={at_once} must be at least 1")
     records: dict[str, Record] = {}
     resumed = 0
-    waiting = iter(solutions)
 
-    async def work() -> None:
+    async def work(labelled: Labelled) -> None:
         nonlocal resumed
-        for labelled in waiting:
-            name = labelled.solution.id
-            record = journal.get("rationale", name, labelled.digest)
-            if record is None:
-                record = await _criticised(labelled, teacher, seed)
-                journal.put("rationale", name, labelled.digest, record)
-            else:
-                resumed += 1
-            records[name] = record
-            on_done(len(records))
+        name = labelled.solution.id
+        record = journal.get("rationale", name, labelled.digest)
+        if record is None:
+            record = await _criticised(labelled, teacher, seed)
+            journal.put("rationale", name, labelled.digest, record)
+        else:
+            resumed += 1
+        records[name] = record
+        on_done(len(records))
 
-    try:
-        async with anyio.create_task_group() as group:
-            for _ in range(min(at_once, len(solutions))):
-                group.start_soon(work)
-    except* TTSError as errors:
-        raise leaves(errors)[0] from None
+    await abreast(solutions, work, at_once)
     ordered = [(each, records[each.solution.id]) for each in solutions]
     rows = [_row(each, record, profile) for each, record in ordered if _is_kept(record)]
     return rows, _summary([record for _, record in ordered], resumed)

@@ -13,8 +13,9 @@ from typing import Any
 import anyio
 
 from tts.budget.meter import Meter
-from tts.errors import ConfigError, Overlong, TTSError, leaves
+from tts.errors import ConfigError, Overlong, leaves
 from tts.types import FREE, Cost, Step
+from tts_verifiers.synthesis.abreast import abreast
 from tts_verifiers.synthesis.journal import Journal, Record
 from tts_verifiers.synthesis.progress import DEFAULT_RULE, Estimate, Rule, relative
 from tts_verifiers.synthesis.rollouts import Completer, Tally
@@ -74,26 +75,17 @@ async def label(
         ConfigError: an argument cannot be used, or a problem has no answer.
         BackendError: the engine failed; what is done is in the journal.
     """
-    if at_once < 1:
-        raise ConfigError(f"at_once={at_once} must be at least 1")
     for solution in solutions:
         if solution.problem.answer is None:
             raise ConfigError(f"solution {solution.id!r} has no answer to check rollouts against")
     job = _Job(completer, encoder, journal)
     records: dict[str, Record] = {}
-    waiting = iter(solutions)
 
-    async def work() -> None:
-        for solution in waiting:
-            records[solution.id] = await job.solution(solution)
-            on_done(len(records))
+    async def work(solution: Solution) -> None:
+        records[solution.id] = await job.solution(solution)
+        on_done(len(records))
 
-    try:
-        async with anyio.create_task_group() as group:
-            for _ in range(min(at_once, len(solutions))):
-                group.start_soon(work)
-    except* TTSError as errors:
-        raise leaves(errors)[0] from None
+    await abreast(solutions, work, at_once)
     return _rows(solutions, records, job, rule)
 
 

@@ -17,10 +17,11 @@ from typing import Final, Self
 
 from tts.backends.base import Backend, Ending, Request, Sample, Sampling
 from tts.errors import ConfigError, Overlong
+from tts.sandbox.compat import last_block
 from tts.sandbox.outcome import Status
 from tts.types import Problem
-from tts.verifier import Cost, Meter, vote_seed
-from tts_verifiers.genprm.code import CodeRunner, executed_blocks, last_block, told
+from tts.verifier import Meter, vote_seed
+from tts_verifiers.genprm.code import CodeRunner, executed_blocks, run_metered, told
 from tts_verifiers.genprm.notation import Draft, Ids, Notation
 from tts_verifiers.genprm.profiles import CARD, FENCE, UNEXECUTED
 from tts_verifiers.synthesis.rationale import Passage, Rationale
@@ -164,19 +165,14 @@ class ReasoningTeacher:
             )
             if sample is None or sample.ending is Ending.LENGTH:
                 return "it was cut at its longest"
-            ids = sample.token_ids
-            if sample.ending is Ending.EOS and ids and ids[-1] in self._backend.model.eos_ids:
-                ids = ids[:-1]
-            draft = draft.then(ids, sample.text)
+            draft = draft.sampled(sample, self._backend.model.eos_ids)
             if not draft.text.endswith(FENCE):  # the thought has ended, or the whole answer
                 return draft
             block = last_block(draft.text[since:])
             if block is None:  # a fence around something else
                 continue
             before = executed_blocks(draft.text)
-            with meter.call(Cost(code_seconds=self._runner.limit_seconds)) as reading:
-                outcome = await self._runner.run(block, before)
-                reading.cost = Cost(code_seconds=0.0 if outcome.cached else outcome.cpu_seconds)
+            outcome = await run_metered(self._runner, block, before, meter)
             if outcome.status is Status.CRASHED:  # that says nothing about the code
                 return "the sandbox could not run its code"
             draft = self._notation.quote(draft, told(outcome, self._output_characters))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import tokenizers
 
+from tts.backends.folder import read_json
+from tts.backends.templates import Template, template_of
 from tts.errors import ConfigError
-from tts_nano.architecture import read_json
-from tts_nano.templates import Template, template_of
 
 
-class NanoTokenizer:
+class FolderTokenizer:
     """Text to ids and back."""
 
     def __init__(self, folder: Path, vocabulary: int) -> None:

@@ -1,0 +1,190 @@
+"""Value of information: one more sample, one more vote, or stop, whichever is worth its price.
+
+After each sample and each vote the search asks what the next one would add to the chance that its
+answer is right, per unit of compute at the prices measured so far, and buys the best (Howard 1966;
+the knowledge gradient, Frazier & Powell 2010). What is believed of the answers is in
+`tts.budget.evidence`, what an action is worth in `tts.budget.worth`; the same beliefs choose the
+answer at the end. Samples are written unjudged: a vote is bought where it can change the choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from tts.strategy import (
+    POLICY,
+    VERIFIER,
+    Bill,
+    Evidence,
+    Node,
+    Offer,
+    Paper,
+    Search,
+    Tally,
+    Witness,
+    at_least,
+    sampling,
+    voting,
+)
+
+HOWARD = Paper(
+    "Information Value Theory", ("Ronald A. Howard",), 1966, venue="IEEE Trans. SSC 2(1)"
+)
+FRAZIER = Paper(
+    "Paradoxes in Learning and the Marginal Value of Information",
+    ("Peter I. Frazier", "Warren B. Powell"),
+    2010,
+    venue="Decision Analysis 7(4)",
+)
+FREE = 1e-9
+"""Stands for a price of nothing."""
+
+
+@dataclass
+class _Solution:
+    """A finished solution and what was said of it."""
+
+    end: Node
+    label: int | None
+    votes: int = 0
+
+    def witness(self) -> Witness:
+        return Witness(self.label, self.end.score if self.votes else None, self.votes)
+
+
+@dataclass
+class _Spent:
+    """What one kind of action has taken so far."""
+
+    total: float = 0.0
+    times: int = 0
+
+    def price(self, otherwise: float) -> float:
+        return self.total / self.times if self.times else otherwise
+
+
+@dataclass
+class _State:
+    solutions: list[_Solution] = field(default_factory=list)
+    samples: _Spent = field(default_factory=_Spent)
+    first_votes: _Spent = field(default_factory=_Spent)
+    more_votes: _Spent = field(default_factory=_Spent)
+
+
+@dataclass(frozen=True)
+class ValueOfInformation:
+    """Goes on until the answer is as good as sure, or nothing is worth its price.
+
+    The rates are those of the verifier on whole solutions; `tts bench processbench` measures them
+    as correct accuracy, and one less error accuracy.
+    """
+
+    sure: float = 0.99  # stop at this P(the answer is right)
+    least_gain: float = 0.002  # of P(right), for the price of one sample
+    at_most: int = 256  # solutions
+    votes: int = 4  # most on one solution
+    approves_right: float = 0.9
+    approves_wrong: float = 0.15
+    correlation: float = 0.5
+    scatter: float = 4.0
+    needs_verifier: ClassVar[bool] = True
+    papers: ClassVar = (HOWARD, FRAZIER)
+    bill: ClassVar = Bill("at_most", "at_most * depth * votes", exact=False)
+
+    def __post_init__(self) -> None:
+        at_least(1, at_most=self.at_most, votes=self.votes)
+        _ = self.evidence  # checks its part of the knobs
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is believed beforehand; also how the answer is chosen."""
+        return Evidence(
+            self.approves_right,
+            self.approves_wrong,
+            self.correlation,
+            scatter=self.scatter,
+        )
+
+    async def run(self, search: Search) -> None:
+        evidence, state = self.evidence, _State()
+        while True:
+            tally = Tally.of([each.witness() for each in state.solutions], evidence)
+            beliefs = evidence.beliefs(tally.counts, tally.weights, tally.without)
+            right = float(beliefs[:-1].max()) if len(tally.counts) else 0.0
+            offers = self._offers(search, tally, evidence, state)
+            if right >= self.sure or not offers:
+                why = "sure enough" if right >= self.sure else "nothing is left to buy"
+                search.explain("stop", f"{why}: P(right) {right:.3f}")
+                return
+            # Gain per unit of compute: the first action of the burst that has the most of it.
+            price, best = max(offers, key=lambda offer: offer[1].gain / max(offer[0], FREE))
+            unit = state.samples.price(1.0) / max(price, FREE)
+            if state.solutions and best.gain * unit < self.least_gain:
+                search.explain("stop", f"no gain is worth its price: P(right) {right:.3f}")
+                return
+            wanted = "sample" if best.label is None else f"vote on answer {best.label}"
+            search.explain(
+                wanted,
+                f"P(right) {right:.3f}, {best.gain:+.4f} by {best.actions} more for"
+                f" {1 / unit:.2f} samples' price",
+            )
+            if best.label is None:
+                await self._sample(search, state)
+            else:
+                await self._vote(search, state, best.label)
+
+    def _offers(
+        self, search: Search, tally: Tally, evidence: Evidence, state: _State
+    ) -> list[tuple[float, Offer]]:
+        """Everything that can be done next, with its price."""
+        sample = state.samples.price(1.0)
+        first = state.first_votes.price(sample)
+        more = state.more_votes.price(first)
+        offers: list[tuple[float, Offer]] = []
+        if len(state.solutions) < self.at_most:
+            for verified in (False, True):
+                price = sample + first if verified else sample
+                offers += [
+                    (price * offer.actions, offer)
+                    for offer in sampling(tally, evidence, search.rng, verified=verified)
+                ]
+        for label in range(len(tally.counts)):
+            heard = [each.votes for each in self._askable(state, label)]
+            if heard:
+                offers += [
+                    (_price(sorted(heard)[: offer.actions], first, more), offer)
+                    for offer in voting(tally, evidence, search.rng, label, heard)
+                ]
+        return offers
+
+    def _askable(self, state: _State, label: int) -> list[_Solution]:
+        return [each for each in state.solutions if each.label == label and each.votes < self.votes]
+
+    async def _sample(self, search: Search, state: _State) -> None:
+        before = search.spent[POLICY]
+        end = await search.complete(search.root, judge=False)
+        state.samples.total += search.spent[POLICY] - before
+        state.samples.times += 1
+        state.solutions.append(_Solution(end, await search.answer_class(end)))
+
+    async def _vote(self, search: Search, state: _State, label: int) -> None:
+        """On the solution with the fewest votes: first on all of it, then on its worst step."""
+        asked = min(self._askable(state, label), key=lambda each: each.votes)
+        before, kind = search.spent[VERIFIER], state.first_votes
+        if asked.votes:
+            kind = state.more_votes
+            doubted = asked.end.doubted or asked.end
+            said = doubted.judgement
+            await search.judge(doubted, asked.votes + 1)
+            if doubted.judgement is said:  # it has nothing to add
+                asked.votes = self.votes
+                return
+        await search.judge(asked.end)
+        asked.votes += 1
+        kind.total += search.spent[VERIFIER] - before
+        kind.times += 1
+
+
+def _price(heard: list[int], first: float, more: float) -> float:
+    return sum(more if votes else first for votes in heard)

@@ -1,0 +1,59 @@
+"""One grammar for everything that is named in a line of text."""
+
+import pytest
+
+from tts.config import make_at_places
+from tts.errors import ConfigError
+from tts.spec import Spec, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("nano", Spec("nano")),
+        ("nano:/a/b=c/d", Spec("nano", ("/a/b=c/d",))),
+        ("beam:n=8, width=2", Spec("beam", (), {"n": "8", "width": "2"})),
+        ("http://host:80", Spec("http", ("//host:80",))),
+        (
+            "sglang:http://a:1,http://b:2,at_once=4",
+            Spec("sglang", ("http://a:1", "http://b:2"), {"at_once": "4"}),
+        ),
+        (
+            "judge:backend=[vllm:http://a:1,at_once=4],votes=2",
+            Spec("judge", (), {"backend": "vllm:http://a:1,at_once=4", "votes": "2"}),
+        ),
+        (
+            "vllm:http://[::1]:8000,at_once=4",
+            Spec("vllm", ("http://[::1]:8000",), {"at_once": "4"}),
+        ),
+        ("nano:[/with, a comma]", Spec("nano", ("/with, a comma",))),
+    ],
+)
+def test_a_spec_is_a_name_places_and_knobs(text: str, spec: Spec) -> None:
+    assert parse(text) == spec
+
+
+@pytest.mark.parametrize("text", ["judge:backend=[vllm:http://a", "nano:/a]"])
+def test_a_bracket_without_its_partner_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match="has no partner"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("beam:n=8,n=9", "n of beam is set twice"),
+        ("fake:a,b", "fake is at one place, not at a and b"),
+        ("fake:location=a", "unknown knob of fake 'location'"),
+        ("vllm:http://h,at_onec=3", "unknown knob of vllm 'at_onec'; did you mean 'at_once'"),
+        ("vllm:http://h,at_once=some", "vllm: at_once='some'"),
+        ("vllm", "say where the server is"),
+        ("vllm:localhost:8000", "is no address of a server; write http://host:port"),
+        ("vllm:http://me:secret@host:1", "no password in the address of host"),
+        ("sglang:http://127.0.0.1:9,api_key_env=NO_SUCH_KEY", "NO_SUCH_KEY holds no key"),
+    ],
+)
+def test_what_cannot_be_used_is_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        make_at_places("backends", text)
+    assert "secret" not in str(raised.value)

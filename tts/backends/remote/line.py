@@ -1,0 +1,289 @@
+"""Line: JSON to one server and back, within a bounded time, repeating only what cost nothing.
+
+A request is sent again where the server cannot have begun it: no connection, 429 or 503. Anything
+else may have been paid for: it is told, and its cost is booked by whoever asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import anyio
+
+from tts.errors import BackendError, BadReply, ConfigError, Overlong, Unavailable
+
+KEEP_ALIVE_SECONDS: Final = 3.0
+"""Shorter than that of uvicorn (5 s), so that no request meets a connection being closed."""
+CONNECT_SECONDS: Final = 5.0
+_BUSY: Final = frozenset({429, 503})
+_PAUSE_SECONDS: Final = (0.05, 5.0)  # the first pause and the longest
+_OVERLONG: Final = (
+    "context length",
+    "context window",
+    "context_length",
+    "maximum allowed length",
+    "max_model_len",
+)
+
+
+class Unbegun(BackendError):
+    """Marks the errors of requests that the server did not begin: they cost nothing."""
+
+
+class Away(Unavailable, Unbegun):
+    """The server could not be reached, or took no more requests."""
+
+
+class TooLong(Overlong, Unbegun):
+    """The server says that the prompt does not fit."""
+
+
+class Refused(BadReply, Unbegun):
+    """The server says that the request cannot be served."""
+
+
+class Line:
+    """Connections to one server. They open with the first request, on whatever loop that runs."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        seconds: float = 600.0,
+        patience: float = 30.0,
+        headers: Mapping[str, str] | None = None,
+        on_busy: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Args:
+            url: `http://host:port`, perhaps with a path that all routes begin with.
+            seconds: most time for one request, all repetitions included.
+            patience: how long a server may be away before a request to it fails.
+            headers: sent with each request; never told to anybody else.
+            on_busy: called when the server says that it is too busy, or does not answer in time.
+
+        Raises:
+            ConfigError: not such a URL.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(f"{url!r} is no address of a server; write http://host:port")
+        if parts.username or parts.password:
+            raise ConfigError(f"no password in the address of {parts.hostname}; use api_key_env")
+        self.url = url.rstrip("/")
+        self.name = self.url
+        """What errors call the server; the model is added as soon as it is known."""
+        self._seconds = seconds
+        self._patience = patience
+        self._headers = dict(headers or {})
+        self.on_busy = on_busy
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._chance = random.Random()
+
+    async def get(self, route: str) -> Any:
+        """What `route` answers: JSON, or text where it is none.
+
+        Raises:
+            Unavailable, BadReply: as for `post`.
+        """
+        async with self._asked("GET", route, None) as response:
+            text = await response.text()
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+    async def post(self, route: str, body: Mapping[str, object]) -> Any:
+        """The JSON that `route` answers `body` with.
+
+        Raises:
+            Overlong: the server says that the prompt does not fit.
+            Unavailable: the server cannot be reached, went away, or took too long.
+            BadReply: it refused the request, or its answer cannot be read.
+        """
+        async with self._asked("POST", route, body) as response:
+            content = await response.read()
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise BadReply(f"{self.name}: {route} answered with what is not JSON") from None
+
+    @asynccontextmanager
+    async def stream(self, route: str, body: Mapping[str, object]) -> AsyncIterator[Any]:
+        """The server-sent events that `route` answers `body` with, as an iterator of JSON.
+
+        Raises:
+            Overlong, Unavailable, BadReply: as for `post`, also while it is read.
+        """
+        async with self._asked("POST", route, body) as response:
+            yield self._events(route, response)
+
+    async def _events(self, route: str, response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
+        async for line in response.content:
+            if line.startswith(b"data:"):
+                data = line[5:].strip()
+                if data == b"[DONE]":
+                    return
+                try:
+                    yield json.loads(data)
+                except ValueError:
+                    raise BadReply(f"{self.name}: {route} sent an event that is no JSON") from None
+        raise BadReply(f"{self.name}: {route} ended its answer before the end")
+
+    async def answers(self, route: str = "/health", seconds: float = 2.0) -> bool:
+        """Whether the server is there now."""
+        try:
+            timeout = aiohttp.ClientTimeout(total=seconds)
+            async with self._opened().get(self.url + route, timeout=timeout) as response:
+                return response.status not in _BUSY
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    @asynccontextmanager
+    async def opening(self, seconds: float) -> AsyncIterator[None]:
+        """While a server is being asked what it is: no patience, and no connection is kept."""
+        kept = self._seconds, self._patience
+        self._seconds, self._patience = seconds, 0.0
+        try:
+            yield
+        finally:
+            self._seconds, self._patience = kept
+            session, self._session = self._session, None
+            if session is not None:
+                await session.close()
+
+    async def aclose(self) -> None:
+        """Close all connections; requests in flight fail. Idempotent."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise Unavailable(f"{self.name}: closed")
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop:
+            self._loop = loop
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                headers=self._headers,
+                read_bufsize=1 << 20,
+            )
+        return self._session
+
+    @asynccontextmanager
+    async def _asked(
+        self, method: str, route: str, body: Mapping[str, object] | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response with status 200, all of it within the time limit, errors made ours."""
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {"Content-Type": "application/json"} if data else None
+        try:
+            async with asyncio.timeout(self._seconds):
+                response = await self._accepted(method, route, data, headers)
+                try:
+                    yield response
+                finally:
+                    response.release()
+        except TimeoutError:
+            self.on_busy()
+            raise Unavailable(f"{self.name}: no answer within {self._seconds:g} s") from None
+        except aiohttp.ClientPayloadError:
+            raise Unavailable(
+                f"{self.name}: {route} broke off in the middle of its answer"
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            reason = _one_line(error)
+            raise Unavailable(f"{self.name}: the connection was lost: {reason}") from None
+
+    async def _accepted(
+        self,
+        method: str,
+        route: str,
+        data: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> aiohttp.ClientResponse:
+        """Ask until the server takes the request, as long as it cannot have begun it."""
+        begun = anyio.current_time()
+        pause, longest = _PAUSE_SECONDS
+        while True:
+            wait: float | None = None
+            try:
+                response = await self._opened().request(
+                    method, self.url + route, data=data, headers=headers
+                )
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                failure: BackendError = Away(f"{self.name}: cannot be reached: {_one_line(error)}")
+                patience = self._patience
+            else:
+                if response.status == 200:
+                    return response
+                failure = await self._failure(route, response)
+                if response.status not in _BUSY:
+                    raise failure
+                self.on_busy()
+                wait = _seconds_after(response.headers.get("Retry-After"))
+                patience = self._seconds
+            # Half to all of the pause: those that were turned away together come back apart.
+            wait = wait or pause * self._chance.uniform(0.5, 1)
+            if anyio.current_time() + wait - begun >= patience:
+                raise failure from None
+            await anyio.sleep(wait)
+            pause = min(2 * pause, longest)
+
+    async def _failure(self, route: str, response: aiohttp.ClientResponse) -> BackendError:
+        """What a response that is no answer says, as one of our errors."""
+        async with response:
+            text = (await response.content.read(4096)).decode(errors="replace")
+        told = message_of(text) or response.reason or "no reason given"
+        status = response.status
+        if status in {400, 413, 422} and any(word in told for word in _OVERLONG):
+            return TooLong(f"{self.name}: {told}")
+        if status in _BUSY:
+            return Away(f"{self.name}: too busy for more ({status}): {told}")
+        if status in {401, 403}:
+            return Refused(f"{self.name}: the server refuses the key ({status}): {told}")
+        if status < 500:
+            return Refused(f"{self.name}: {route} answered {status}: {told}")
+        if status in {502, 504}:
+            return Unavailable(f"{self.name}: {told} ({status})")
+        return BadReply(f"{self.name}: {route} answered {status}: {told}")
+
+
+def message_of(text: str) -> str:
+    """What an error's body says, in one line, in whichever of the servers' shapes it comes."""
+    try:
+        body: Any = json.loads(text)
+    except ValueError:
+        body = text
+    for key in ("error", "message", "detail"):
+        if isinstance(body, dict) and key in body:
+            body = body[key]
+    if isinstance(body, dict | list):
+        body = json.dumps(body)
+    return " ".join(str(body).split())[:300]
+
+
+def _seconds_after(header: str | None) -> float | None:
+    try:
+        return min(float(header or ""), _PAUSE_SECONDS[1])
+    except ValueError:
+        return None
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split()) or type(error).__name__

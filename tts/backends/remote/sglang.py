@@ -1,0 +1,230 @@
+"""SGLang: `/generate` with token ids both ways.
+
+What its replies are like (0.5.23, seen): `output_ids` keep the stop token; `text` keeps the stop
+string with `no_stop_trim`. Log-probabilities are taken after temperature, unless it is 0 or 1, or
+the server runs with SGLANG_RETURN_ORIGINAL_LOGPROB=1. A request that is aborted by its id answers
+with what it had, so that a cancelled sample costs what it took. A token id outside the vocabulary
+kills the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import anyio
+
+from tts.backends.base import Request, Sampling
+from tts.backends.remote.bill import Bill, Call
+from tts.backends.remote.line import Line, message_of
+from tts.backends.remote.reading import Raw
+from tts.backends.remote.wire import Told
+from tts.errors import BackendError, BadReply, ConfigError, Unavailable
+
+ABORT_SECONDS: Final = 5.0
+"""For an aborted request to say what it had."""
+_AGAIN_SECONDS: Final = 0.05
+_AS_IS: Final = {
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "no_stop_trim": True,
+    "skip_special_tokens": True,
+}
+
+
+class SGLang:
+    """Implements `Wire`."""
+
+    gathers = True
+
+    def __init__(self, line: Line, *, tempered: bool = False) -> None:
+        """`tempered`: content with log-probabilities after temperature."""
+        self._line = line
+        self._tempered = tempered
+        self._seeds = False
+        self._priorities = 0  # 0: the server has none; -1: it serves the smallest first
+        self._raw = False
+
+    async def tell(self) -> Told:
+        try:
+            info = await self._line.get("/model_info")
+        except BadReply:  # versions before 0.5.4
+            info = await self._line.get("/get_model_info")
+        try:
+            server = await self._line.get("/server_info")
+        except BadReply:
+            server = await self._line.get("/get_server_info")
+        models = await self._line.get("/v1/models")
+        try:
+            context = int(models["data"][0]["max_model_len"])
+            # The server keeps some tokens of the context to itself.
+            context = min(context, int(server.get("max_req_input_len", context)) + 1)
+            told = Told(
+                served=info.get("served_model_name", models["data"][0]["id"]),
+                model=info["model_path"],
+                context_tokens=context,
+                cache_tokens=server.get("max_total_num_tokens"),
+                version=f"SGLang {server.get('version', '')}".strip(),
+            )
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+            raise BadReply(f"{self._line.name}: this is not an SGLang server") from None
+        self._seeds = bool(server.get("enable_deterministic_inference"))
+        if server.get("enable_priority_scheduling"):
+            self._priorities = -1 if server.get("schedule_low_priority_values_first") else 1
+        return told
+
+    async def text_of(self, ids: Sequence[int]) -> str | None:
+        try:
+            reply = await self._line.post("/detokenize", {"model": "default", "tokens": ids})
+            return str(reply.get("prompt", reply.get("text")))
+        except (BadReply, AttributeError):
+            return None
+
+    async def prove(self, ids: Sequence[int]) -> None:
+        told: list[float] = []
+        for temperature in (2.0, 1.0):
+            sampling = Sampling(temperature=temperature)
+            request = Request(tuple(ids), 1, sampling=sampling, logprob_ids=(ids[0],))
+            reply = await self._reply(self._body(request, uuid.uuid4().hex), None)
+            told.extend(self._read(reply, request, Call()).first)
+        self._raw = abs(told[0] - told[1]) < 0.02 * max(1.0, abs(told[1]))
+
+    async def ask(self, request: Request, bill: Bill, begun: Callable[[], None] | None) -> Raw:
+        if not (self._raw or self._tempered or request.sampling.temperature in {0.0, 1.0}):
+            raise ConfigError(
+                f"{self._line.name}: log-probabilities come after temperature "
+                f"{request.sampling.temperature:g}; start the server with "
+                "SGLANG_RETURN_ORIGINAL_LOGPROB=1, or be content with them: tempered=true"
+            )
+        rid = uuid.uuid4().hex
+        body = self._body(request, rid)
+        with bill.call() as call:
+            # A task of its own, so that it can be waited for after a cancellation; cheaper than a
+            # task group, and never left behind.
+            reply = asyncio.ensure_future(self._reply(body, begun))
+            try:
+                return self._read(await asyncio.shield(reply), request, call)
+            except asyncio.CancelledError:
+                if (had := await self._aborted(rid, reply)) is not None:
+                    with suppress(BackendError):
+                        self._read(had, request, call)
+                raise
+
+    async def answers(self) -> bool:
+        return await self._line.answers()
+
+    async def aclose(self) -> None:
+        await self._line.aclose()
+
+    async def _aborted(
+        self, rid: str, reply: asyncio.Future[dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """Abort the request `rid`; what it replies then, if it does in time."""
+        with anyio.move_on_after(ABORT_SECONDS, shield=True):
+            while not reply.done():  # again, if the abort overtook the request
+                with suppress(BackendError):
+                    await self._line.post("/abort_request", {"rid": rid})
+                await asyncio.wait([reply], timeout=_AGAIN_SECONDS)
+        reply.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([reply])
+        return None if reply.cancelled() or reply.exception() else reply.result()
+
+    async def _reply(
+        self, body: dict[str, object], begun: Callable[[], None] | None
+    ) -> dict[str, Any]:
+        if begun is None:
+            return _mapping(await self._line.post("/generate", body), self._line.name)
+        whole: dict[str, Any] = {}
+        async with self._line.stream("/generate", {**body, "stream": True}) as events:
+            async for event in events:
+                if "error" in event:
+                    raise BadReply(f"{self._line.name}: {message_of(json.dumps(event))}")
+                begun()
+                whole = _joined(whole, event)
+        return whole
+
+    def _body(self, request: Request, rid: str) -> dict[str, object]:
+        sampling = request.sampling
+        parameters: dict[str, object] = {
+            **_AS_IS,
+            "max_new_tokens": request.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k or -1,
+            "stop": list(request.stop),
+            "stop_token_ids": list(request.stop_ids),
+        }
+        if self._seeds:
+            parameters["sampling_seed"] = request.seeds[0] & 0x7FFFFFFF
+        body: dict[str, object] = {
+            "rid": rid,
+            "input_ids": request.prompt,
+            "sampling_params": parameters,
+            "return_logprob": True,
+        }
+        if request.logprob_ids:
+            body["token_ids_logprob"] = list(request.logprob_ids)
+        if self._priorities:
+            body["priority"] = self._priorities * request.priority
+        return body
+
+    def _read(self, reply: dict[str, Any], request: Request, call: Call) -> Raw:
+        """The sample in a reply, and what it cost.
+
+        Raises:
+            BadReply: there is none; Unavailable: the server gave up on it.
+        """
+        try:
+            meta = reply["meta_info"]
+            finish = meta["finish_reason"] or {}
+            call.tell(meta["completion_tokens"], meta["prompt_tokens"] - meta["cached_tokens"])
+            if finish.get("type") == "abort":
+                raise Unavailable(
+                    f"{self._line.name}: the server gave up: {finish.get('message', 'aborted')}"
+                )
+            first: list[float] = []
+            if request.logprob_ids:
+                at_first = {id: value for value, id, *_ in meta["output_token_ids_logprobs"][0]}
+                first = [min(0.0, at_first[id]) for id in request.logprob_ids]
+            return Raw(
+                token_ids=tuple(reply["output_ids"]),
+                logprobs=tuple(min(0.0, entry[0]) for entry in meta["output_token_logprobs"]),
+                text=reply["text"],
+                cut=finish.get("type") == "length",
+                first=tuple(first),
+            )
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise BadReply(
+                f"{self._line.name}: a reply without {_one_line(error)}: {str(reply)[:120]}"
+            ) from None
+
+
+def _joined(before: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    """What streamed so far; servers send all of it each time, or what is new."""
+    meta = event["meta_info"]
+    if not before or len(event["output_ids"]) == meta["completion_tokens"]:
+        return event
+    past = before["meta_info"]
+    for key in ("output_token_logprobs", "output_token_ids_logprobs"):
+        if key in meta:
+            meta[key] = [*past.get(key, ()), *meta[key]]
+    return {
+        "text": before["text"] + event["text"],
+        "output_ids": [*before["output_ids"], *event["output_ids"]],
+        "meta_info": meta,
+    }
+
+
+def _mapping(reply: object, name: str) -> dict[str, Any]:
+    if not isinstance(reply, dict):
+        raise BadReply(f"{name}: an answer to /generate that is no object: {str(reply)[:80]}")
+    return reply
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
