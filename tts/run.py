@@ -14,9 +14,10 @@ from tts.budget.evidence import Evidence
 from tts.budget.ledger import Ledger, Listener, Purse
 from tts.errors import BackendError, ConfigError, TTSError, leaves
 from tts.events import Event, Held, Judged, Settled, Started, Stopped, StopReason
+from tts.journal import Journal
 from tts.policy import Policy
 from tts.result import Result, Spend
-from tts.search import Journal, RunningSearch
+from tts.search import RunningSearch
 from tts.select import Candidate, Selector, majority, most_probable, weighted
 from tts.strategy import Strategy
 from tts.tree import Node, Tree

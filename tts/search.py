@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -11,44 +10,18 @@ import anyio
 import numpy as np
 
 from tts.answers import Comparer, Roll, extract_answer
-from tts.budget.ledger import Bounds, Hold, Ledger
+from tts.budget.ledger import Bounds, Ledger
+from tts.docket import Docket
 from tts.errors import Overlong
-from tts.events import Added, Decided, Event, Judged, apply
+from tts.events import Added, Decided
+from tts.journal import Journal
 from tts.pace import Pace
 from tts.policy import Policy
 from tts.refine import complaint
 from tts.seeds import node_seed
-from tts.tree import Node, Tree
+from tts.tree import Node
 from tts.types import PLAIN, POLICY, VERIFIER, Account, Finish, Key, Manner, Problem, Revising, Step
-from tts.verifier import Case, Verifier
-
-
-class Journal:
-    """Where facts are told: the tree grows by them, listeners hear them, the log keeps them."""
-
-    __slots__ = ("_listener", "_news", "events", "tree")
-
-    def __init__(self, listener: Callable[[Event], None] | None = None) -> None:
-        self.tree = Tree()
-        self.events: list[Event] = []
-        self._listener = listener
-        self._news: anyio.Event | None = None
-
-    def tell(self, event: Event) -> None:
-        """Let everybody know of `event`."""
-        apply(event, self.tree)
-        self.events.append(event)
-        if self._listener is not None:
-            self._listener(event)
-        if self._news is not None:
-            self._news.set()
-            self._news = None
-
-    async def news(self) -> None:
-        """Wait for the next event."""
-        if self._news is None:
-            self._news = anyio.Event()
-        await self._news.wait()
+from tts.verifier import Verifier
 
 
 class RunningSearch:
@@ -70,16 +43,16 @@ class RunningSearch:
         self.pace = Pace()
         """How fast the policy writes."""
         self._policy = policy
-        self._verifier = verifier
+        self._docket = (
+            None if verifier is None else Docket(problem, verifier, ledger, journal, seed)
+        )
         self._roll = Roll(checker)
         self._ledger = ledger
         self._journal = journal
         self._seed = seed
         self._temperature = temperature
         self._sampled: dict[Key, int] = {}  # children begun, by parent
-        self._asked: set[Key] = set()  # the verifier was asked about; it may have had no say
         self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
-        self._judging: dict[Key, anyio.Event] = {}  # set when the verifier has spoken
 
     @property
     def root(self) -> Node:
@@ -111,16 +84,16 @@ class RunningSearch:
         self, allocation: Mapping[Node, int], *, judge: bool = True, manner: Manner = PLAIN
     ) -> list[Node]:
         children: list[Node] = []
-        asked = self._verifier if judge else None
+        docket = self._docket if judge else None
         manner = self._own(manner)
 
         async def one(family: _Family, key: Key) -> None:
-            if asked is not None:
-                await self.judge(family.parent)
+            if docket is not None:
+                await docket.judge(family.parent)
             ground = family.ground
             if ground is None:
-                ground = family.ground = self._ground(family.parent, manner, asked)
-            children.append(await self._extend(ground, key, manner, asked))
+                ground = family.ground = self._ground(family.parent, manner, docket)
+            children.append(await self._extend(ground, key, manner, docket))
 
         async with anyio.create_task_group() as group:
             for parent, n in allocation.items():
@@ -133,23 +106,8 @@ class RunningSearch:
         return await self._complete(node, self._next_key(node), judge, manner)
 
     async def judge(self, node: Node, votes: int | None = None) -> Node:
-        """A step at a time, each under a hold of its own: a hold for all would be the worst case of
-        every step together, and keep others waiting for what is hardly ever spent.
-        """
-        if self._verifier is not None and node.key not in self._asked:
-            for step in node.path():
-                while step.key not in self._asked:
-                    if (spoken := self._judging.get(step.key)) is not None:
-                        await spoken.wait()
-                    else:
-                        await self._judge_alone(step, self._verifier, self._case(step))
-        if self._verifier is not None and votes is not None and self._verifier.sampled:
-            while (said := node.judgement) is not None and len(said.votes) < votes:
-                if (spoken := self._judging.get(node.key)) is not None:
-                    await spoken.wait()
-                else:
-                    await self._hear_more(node, votes, self._verifier)
-                    break
+        if self._docket is not None:
+            await self._docket.judge(node, votes)
         return node
 
     async def revise(
@@ -215,19 +173,19 @@ class RunningSearch:
         name = node_seed(0, "revision", (*revised.key, number)) % _REVISIONS
         return (*parent.key, _REVISIONS + name)
 
-    def _ground(self, parent: Node, manner: Manner, asked: Verifier | None) -> _Ground:
+    def _ground(self, parent: Node, manner: Manner, docket: Docket | None) -> _Ground:
         """Work out once what all steps below `parent` have in common."""
         steps = parent.steps()
         max_tokens = max(
             0, min(self._policy.model.dialect.step_tokens, self.tokens_left(parent, manner))
         )
         bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens, manner)}
-        if asked is not None:
-            bounds[VERIFIER] = asked.bound(self._case(parent), max_tokens)
+        if docket is not None:
+            bounds[VERIFIER] = docket.bound(parent, max_tokens)
         return _Ground(steps, max_tokens, bounds)
 
     async def _extend(
-        self, ground: _Ground, key: Key, manner: Manner, asked: Verifier | None
+        self, ground: _Ground, key: Key, manner: Manner, docket: Docket | None
     ) -> Node:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
@@ -243,11 +201,11 @@ class RunningSearch:
                     manner=manner,
                 )
                 written.tokens = step.cost.output_tokens
-            if asked is None:
+            if docket is None:
                 return self._add(key, step, manner)
-            with self._speaking(key):
+            with docket.asking(key):
                 child = self._add(key, step, manner)
-                await self._judge(child, asked, self._case(child), hold)
+                await docket.ask(child, hold)
         return child
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
@@ -282,72 +240,6 @@ class RunningSearch:
         if step.finish is Finish.EOS:
             self._ledger.release_reserve()  # there is an answer: nothing has to be kept back
         return self._journal.tree[key]
-
-    async def _judge_alone(self, node: Node, verifier: Verifier, case: Case) -> None:
-        """Under a hold of its own; all before `node` on its path is judged."""
-        with self._speaking(node.key):
-            bounds = {VERIFIER: verifier.bound(case, 0)}
-            async with self._ledger.hold(bounds, node.depth + 1) as hold:
-                await self._judge(node, verifier, case, hold)
-
-    @contextmanager
-    def _speaking(self, key: Key) -> Iterator[None]:
-        """While the verifier is asked about a node: who else asks about it waits."""
-        spoken = self._judging[key] = anyio.Event()
-        try:
-            yield
-        finally:
-            del self._judging[key]
-            spoken.set()
-
-    async def _judge(self, node: Node, verifier: Verifier, case: Case, hold: Hold) -> None:
-        """Put `case`, whose last step is that of `node`, before the verifier."""
-        with hold.charge(VERIFIER) as meter:
-            verdicts = await verifier.judge(case, meter)
-        scores = [None if verdict is None else verdict.score for verdict in case.judged]
-        path = node.path()[len(case.judged) :]
-        for judged, verdict in zip(path, verdicts, strict=True):
-            said = verdict
-            if verdict is not None and judged.judgement is not None:  # votes were added
-                said = replace(verdict, cost=judged.judgement.cost + verdict.cost)
-            self._asked.add(judged.key)
-            scores.append(None if said is None else said.score)
-            self._journal.tell(Judged(judged.key, said, verifier.reduction(scores)))
-
-    async def _hear_more(self, node: Node, votes: int, verifier: Verifier) -> None:
-        """Have more votes given on the step of `node`, which is judged."""
-        assert node.judgement is not None
-        path, before = node.path(), node.judgement
-        judged = tuple(each.judgement for each in path[:-1])
-        seeds = (node_seed(self._seed, self.problem.id, node.key),)
-        case = Case(self.problem, node.steps(), judged, seeds, votes, before.votes)
-        await self._judge_alone(node, verifier, case)
-        if node.judgement.score != before.score:
-            self._follow(node, verifier)
-
-    def _follow(self, node: Node, verifier: Verifier) -> None:
-        """Let scores below `node` follow from its new judgement.
-
-        What a verifier had no say on, because something before it was wrong, can be asked again.
-        """
-        for child in node.children:
-            if child.judgement is None:
-                self._asked.discard(child.key)
-            scores = [
-                None if each.judgement is None else each.judgement.score for each in child.path()
-            ]
-            self._journal.tell(Judged(child.key, child.judgement, verifier.reduction(scores)))
-            self._follow(child, verifier)
-
-    def _case(self, node: Node) -> Case:
-        """The path to `node`, of which what lies below the last judged step is to be judged."""
-        path = node.path()
-        asked = len(path)
-        while asked and path[asked - 1].key not in self._asked:
-            asked -= 1
-        judged = tuple(each.judgement for each in path[:asked])
-        seeds = tuple(node_seed(self._seed, self.problem.id, each.key) for each in path[asked:])
-        return Case(self.problem, node.steps(), judged, seeds)
 
 
 @dataclass(slots=True)

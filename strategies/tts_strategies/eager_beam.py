@@ -32,10 +32,6 @@ class _Level:
     finished: int = 0
     begun: Counter[Node] = field(default_factory=Counter)  # children of each
 
-    @property
-    def known(self) -> int:
-        return len(self.open) + self.finished
-
 
 @dataclass(frozen=True)
 class EagerBeam:
@@ -71,7 +67,7 @@ class EagerBeam:
         complete = True
         for depth in sorted(levels):
             level = levels[depth]
-            unknown = total - level.known
+            unknown = total - len(level.open) - level.finished
             slots -= level.finished
             for place, node in enumerate(ranked(level.open)):
                 share = max(0, min(self.width, slots - self.width * (place + unknown)))

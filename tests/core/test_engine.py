@@ -5,8 +5,10 @@ import pytest
 
 from tts import Budget, Engine, LanguagePolicy, Problem, StopReason, solve_sync
 from tts.backends.fake import FakeBackend
+from tts.budget.ledger import Purse
 from tts.errors import BackendError, ConfigError, Overlong, Unavailable
 from tts.events import Added, Event, Started, Stopped
+from tts.run import Pool
 from tts_strategies.beam import Beam
 from tts_strategies.best_of_n import BestOfN
 from tts_strategies.dvts import DVTS
@@ -91,6 +93,14 @@ async def test_a_deadline_for_all_together_ends_all() -> None:
     async with Engine(policy(delay=lambda request, seed: 30.0)) as engine:
         results = await engine.solve_all(problems(5), BestOfN(n=4), together=Budget(seconds=0.05))
     assert {result.stop_reason for result in results} == {StopReason.DEADLINE}
+
+
+async def test_a_search_that_begins_after_the_deadline_ends_at_once() -> None:
+    late = Pool(Purse(Budget().amount), deadline=anyio.current_time() - 1)
+    async with Engine(policy(delay=lambda request, seed: 5.0)) as engine:
+        result = await engine.start("What is next?", BestOfN(n=4), pool=late)()
+    assert result.stop_reason is StopReason.DEADLINE
+    assert len(result.tree) == 0
 
 
 async def test_two_problems_with_one_id_are_refused() -> None:

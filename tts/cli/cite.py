@@ -130,5 +130,7 @@ def _of_result(path: Path) -> list[tuple[str, str]]:
         verifier=said.get("--verifier"),
         select=said.get("--select"),
     )
-    used = [("strategy", order.strategy), ("selector", order.selector)]
+    used = [("strategy", order.strategy)]
+    if order.named_selector is not None or not hasattr(order.make_strategy(), "evidence"):
+        used.append(("selector", order.selector))
     return used if order.verifier is None else [*used, ("verifier", order.verifier)]

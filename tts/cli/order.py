@@ -60,11 +60,15 @@ class Order:
         return presets().get(parse(self.strategy).name)
 
     @property
-    def selector(self) -> str:
-        """The name of the one that chooses: as typed, the preset's, or what fits the verifier."""
+    def named_selector(self) -> str | None:
+        """As typed, or the preset's; None: the strategy's own, or what fits the verifier."""
         preset = self.preset()
-        named = self.select or (None if preset is None else preset.select)
-        return named or ("majority" if self.verifier is None else "weighted")
+        return self.select or (None if preset is None else preset.select)
+
+    @property
+    def selector(self) -> str:
+        """The name of the one that chooses, where the strategy brings none of its own."""
+        return self.named_selector or ("majority" if self.verifier is None else "weighted")
 
     @property
     def own_temperature(self) -> float | None:

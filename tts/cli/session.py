@@ -52,7 +52,7 @@ async def search(
     engine = Engine(
         order.policy,
         verifier,
-        select=order.selector,
+        select=order.named_selector,
         temperature=order.own_temperature,
         seed=order.seed,
     )

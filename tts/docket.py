@@ -1,0 +1,128 @@
+"""Docket: what the verifier has said of each step of a search, and what it is being asked now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import anyio
+
+from tts.budget.ledger import Hold, Ledger
+from tts.events import Judged
+from tts.journal import Journal
+from tts.seeds import node_seed
+from tts.tree import Node
+from tts.types import VERIFIER, Cost, Key, Problem
+from tts.verifier import Case, Verifier
+
+
+class Docket:
+    """Has steps judged in the order of their paths, each once, however many ask for it."""
+
+    def __init__(
+        self, problem: Problem, verifier: Verifier, ledger: Ledger, journal: Journal, seed: int
+    ) -> None:
+        self._problem = problem
+        self._verifier = verifier
+        self._ledger = ledger
+        self._journal = journal
+        self._seed = seed
+        self._asked: set[Key] = set()  # the verifier was asked about; it may have had no say
+        self._asking: dict[Key, anyio.Event] = {}  # set when it has spoken
+
+    def bound(self, node: Node, more_tokens: int) -> Cost:
+        """The most that it can cost to have `node` judged, and a step of `more_tokens` after it."""
+        return self._verifier.bound(self._case(node), more_tokens)
+
+    async def judge(self, node: Node, votes: int | None = None) -> None:
+        """Have judged what is not judged yet on the path to `node`, and `votes` given on its step.
+
+        A step at a time, each under a hold of its own: a hold for all would be the worst case of
+        every step together, and keep others waiting for what is hardly ever spent.
+        """
+        if node.key not in self._asked:
+            for step in node.path():
+                while step.key not in self._asked:
+                    if (spoken := self._asking.get(step.key)) is not None:
+                        await spoken.wait()
+                    else:
+                        await self._ask_alone(step, self._case(step))
+        if votes is not None and self._verifier.sampled:
+            while (said := node.judgement) is not None and len(said.votes) < votes:
+                if (spoken := self._asking.get(node.key)) is not None:
+                    await spoken.wait()
+                else:
+                    await self._hear_more(node, votes)
+                    break
+
+    @contextmanager
+    def asking(self, key: Key) -> Iterator[None]:
+        """While the verifier is asked about a node: who else asks about it waits."""
+        spoken = self._asking[key] = anyio.Event()
+        try:
+            yield
+        finally:
+            del self._asking[key]
+            spoken.set()
+
+    async def ask(self, node: Node, hold: Hold) -> None:
+        """Ask the verifier, on `hold`, about each step up to `node` that it was not asked about."""
+        await self._put(node, self._case(node), hold)
+
+    async def _ask_alone(self, node: Node, case: Case) -> None:
+        """Under a hold of its own; all before `node` on its path is judged."""
+        with self.asking(node.key):
+            bounds = {VERIFIER: self._verifier.bound(case, 0)}
+            async with self._ledger.hold(bounds, node.depth + 1) as hold:
+                await self._put(node, case, hold)
+
+    async def _put(self, node: Node, case: Case, hold: Hold) -> None:
+        """Put `case`, whose last step is that of `node`, before the verifier."""
+        with hold.charge(VERIFIER) as meter:
+            verdicts = await self._verifier.judge(case, meter)
+        scores = [None if verdict is None else verdict.score for verdict in case.judged]
+        path = node.path()[len(case.judged) :]
+        for judged, verdict in zip(path, verdicts, strict=True):
+            said = verdict
+            if verdict is not None and judged.judgement is not None:  # votes were added
+                said = replace(verdict, cost=judged.judgement.cost + verdict.cost)
+            self._asked.add(judged.key)
+            scores.append(None if said is None else said.score)
+            self._journal.tell(Judged(judged.key, said, self._verifier.reduction(scores)))
+
+    async def _hear_more(self, node: Node, votes: int) -> None:
+        """Have more votes given on the step of `node`, which is judged."""
+        assert node.judgement is not None
+        path, before = node.path(), node.judgement
+        judged = tuple(each.judgement for each in path[:-1])
+        seeds = (node_seed(self._seed, self._problem.id, node.key),)
+        case = Case(self._problem, node.steps(), judged, seeds, votes, before.votes)
+        await self._ask_alone(node, case)
+        if node.judgement.score != before.score:
+            self._follow(node)
+
+    def _follow(self, node: Node) -> None:
+        """Let scores below `node` follow from its new judgement.
+
+        What a verifier had no say on, because something before it was wrong, can be asked again.
+        """
+        for child in node.children:
+            if child.judgement is None:
+                self._asked.discard(child.key)
+            scores = [
+                None if each.judgement is None else each.judgement.score for each in child.path()
+            ]
+            score = self._verifier.reduction(scores)
+            self._journal.tell(Judged(child.key, child.judgement, score))
+            self._follow(child)
+
+    def _case(self, node: Node) -> Case:
+        """The path to `node`, of which what lies below the last judged step is to be judged."""
+        path = node.path()
+        asked = len(path)
+        while asked and path[asked - 1].key not in self._asked:
+            asked -= 1
+        judged = tuple(each.judgement for each in path[:asked])
+        seeds = tuple(node_seed(self._seed, self._problem.id, each.key) for each in path[asked:])
+        return Case(self._problem, node.steps(), judged, seeds)

@@ -1,0 +1,38 @@
+"""Journal: where the facts of a search are told. The tree grows by them, and the log keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from tts.events import Event, apply
+from tts.tree import Tree
+
+
+class Journal:
+    """Where facts are told: the tree grows by them, listeners hear them, the log keeps them."""
+
+    __slots__ = ("_listener", "_news", "events", "tree")
+
+    def __init__(self, listener: Callable[[Event], None] | None = None) -> None:
+        self.tree = Tree()
+        self.events: list[Event] = []
+        self._listener = listener
+        self._news: anyio.Event | None = None
+
+    def tell(self, event: Event) -> None:
+        """Let everybody know of `event`."""
+        apply(event, self.tree)
+        self.events.append(event)
+        if self._listener is not None:
+            self._listener(event)
+        if self._news is not None:
+            self._news.set()
+            self._news = None
+
+    async def news(self) -> None:
+        """Wait for the next event."""
+        if self._news is None:
+            self._news = anyio.Event()
+        await self._news.wait()
