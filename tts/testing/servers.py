@@ -42,6 +42,7 @@ class Server:
     seen: set[tuple[int, ...]] = field(default_factory=set)
     """Prompts whose prefill is done, so that they count as cached."""
     url: str = ""
+    healthy: bool = True
     raw: bool = True
     """Whether log-probabilities are those before temperature."""
     cache_tokens: int = 16_000
@@ -56,8 +57,8 @@ class Server:
         ]
 
     async def health(self, _: web.Request) -> web.Response:
-        """It is there."""
-        return web.Response()
+        """Whether it is well."""
+        return web.Response(status=200 if self.healthy else 503)
 
     async def models(self, _: web.Request) -> web.Response:
         """Its one model."""

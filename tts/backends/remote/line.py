@@ -88,6 +88,8 @@ class Line:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._lost = False  # a connection, and the server has not been seen since
+        self._looking = anyio.Lock()
         self._chance = random.Random()
 
     async def get(self, route: str) -> Any:
@@ -180,6 +182,8 @@ class Line:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 headers=self._headers,
                 read_bufsize=1 << 20,
+                # Engines stand in one's own network; what is elsewhere may be behind a proxy.
+                trust_env=self.url.startswith("https:"),
             )
         return self._session
 
@@ -199,12 +203,15 @@ class Line:
                     response.release()
         except TimeoutError:
             self.on_busy()
+            self._lost = True
             raise Unavailable(f"{self.name}: no answer within {self._seconds:g} s") from None
         except aiohttp.ClientPayloadError:
+            self._lost = True
             raise Unavailable(
                 f"{self.name}: {route} broke off in the middle of its answer"
             ) from None
         except (aiohttp.ClientError, OSError) as error:
+            self._lost = True
             reason = _one_line(error)
             raise Unavailable(f"{self.name}: the connection was lost: {reason}") from None
 
@@ -218,6 +225,8 @@ class Line:
         """Ask until the server takes the request, as long as it cannot have begun it."""
         begun = anyio.current_time()
         pause, longest = _PAUSE_SECONDS
+        if self._lost:
+            await self._seen_again()
         while True:
             wait: float | None = None
             try:
@@ -242,6 +251,26 @@ class Line:
                 raise failure from None
             await anyio.sleep(wait)
             pause = min(2 * pause, longest)
+
+    async def _seen_again(self) -> None:
+        """Wait for a server of which a connection was lost.
+
+        One that is dying may still take requests, and nobody could tell whether it began them.
+
+        Raises:
+            Away: it does not come back.
+        """
+        async with self._looking:
+            end = anyio.current_time() + self._patience
+            pause, longest = _PAUSE_SECONDS
+            while self._lost:
+                if await self.answers():
+                    self._lost = False
+                elif anyio.current_time() + pause >= end:
+                    raise Away(f"{self.name}: went away and did not come back")
+                else:
+                    await anyio.sleep(pause)
+                    pause = min(2 * pause, longest)
 
     async def _failure(self, route: str, response: aiohttp.ClientResponse) -> BackendError:
         """What a response that is no answer says, as one of our errors."""
