@@ -9,8 +9,8 @@ import pytest
 from tts.backends.base import Backend, Generation, ModelInfo, Request, Tokenizer
 from tts.backends.fake import FakeBackend
 from tts.backends.remote.facts import Known
-from tts.backends.remote.line import Away
 from tts.backends.remote.opening import Terms, connect_all
+from tts.backends.remote.refusal import Away
 from tts.backends.remote.routing import Several
 from tts.backends.remote.vllm import VLLM
 from tts.budget.meter import Meter
