@@ -51,7 +51,8 @@ def _starting(kind: str, incomplete: str) -> list[str]:
 Policy = Annotated[
     str,
     typer.Option(
-        help="The model that writes solutions: BACKEND or BACKEND:LOCATION (see 'tts backends').",
+        help="The model that writes solutions: BACKEND, BACKEND:PLACE,KNOB=VALUE,... or "
+        "http://host:port (see 'tts backends').",
         metavar="NAME",
         autocompletion=complete_policy,
     ),
