@@ -19,7 +19,7 @@ from tts.chat import ChatPolicy
 from tts.engine import Engine
 from tts.errors import BadReply, ConfigError
 from tts.registry import open_backend
-from tts.testing.servers import ChatServer
+from tts.testing.chat import ChatServer
 from tts.types import FREE, POLICY, Finish, Problem
 
 pytestmark = pytest.mark.anyio

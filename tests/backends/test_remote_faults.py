@@ -143,6 +143,23 @@ async def test_a_server_that_stays_busy_is_unavailable_and_costs_nothing(
     server.faults.clear()
 
 
+async def test_a_server_that_was_lost_is_looked_for_before_it_is_asked_again(
+    remote: RemoteBackend, server: Server
+) -> None:
+    server.faults.append(drops)
+    with pytest.raises(Unavailable):
+        await remote.generate(request_for(remote), Meter())
+    server.healthy = False
+    meter = Meter()
+    with pytest.raises(Unavailable, match="went away and did not come back"):
+        await remote.generate(request_for(remote), meter)
+    assert meter.cost == FREE
+    assert not server.asked
+    server.healthy = True
+    await remote.generate(request_for(remote), Meter())
+    assert len(server.asked) == 1
+
+
 async def test_ids_outside_the_vocabulary_are_never_sent(
     remote: RemoteBackend, server: Server
 ) -> None:

@@ -9,8 +9,8 @@ import pytest
 from tts.backends.base import Backend, Generation, ModelInfo, Request, Tokenizer
 from tts.backends.fake import FakeBackend
 from tts.backends.remote.facts import Known
-from tts.backends.remote.line import Away
 from tts.backends.remote.opening import Terms, connect_all
+from tts.backends.remote.refusal import Away
 from tts.backends.remote.routing import Several
 from tts.backends.remote.vllm import VLLM
 from tts.budget.meter import Meter
@@ -159,12 +159,31 @@ def test_copies_of_different_models_are_refused() -> None:
 
 class TestServers:
     @pytest.fixture
-    async def servers(self, nano: Backend) -> AsyncIterator[list[VLLMServer]]:
-        async with AsyncExitStack() as stack:
-            made = [VLLMServer(nano, str(SHIPPED / "policy")) for _ in range(2)]
-            for server in made:
-                await stack.enter_async_context(server.running())
-            yield made
+    async def stacks(self) -> AsyncIterator[list[AsyncExitStack]]:
+        """What keeps each of the servers up."""
+        async with AsyncExitStack() as first, AsyncExitStack() as second:
+            yield [first, second]
+
+    @pytest.fixture
+    async def servers(self, nano: Backend, stacks: list[AsyncExitStack]) -> list[VLLMServer]:
+        made = [VLLMServer(nano, str(SHIPPED / "policy")) for _ in stacks]
+        for server, stack in zip(made, stacks, strict=True):
+            await stack.enter_async_context(server.running())
+        return made
+
+    async def test_a_server_that_goes_down_is_left_out(
+        self, servers: list[VLLMServer], stacks: list[AsyncExitStack], terms: Terms
+    ) -> None:
+        several = await connect_all([s.url for s in servers], terms, Known(), VLLM)
+        await stacks[0].aclose()
+        servers[1].asked.clear()
+        meter = Meter()
+        for number in range(12):
+            ids = several.tokenizer.chat([{"role": "user", "content": f"Evaluate {number} + 2."}])
+            await several.generate(Request(ids, 2), meter)
+        assert len(servers[1].asked) == 12
+        assert meter.cost.output_tokens == 24
+        await several.aclose()
 
     async def test_all_that_are_down_are_named_when_opened(
         self, servers: list[VLLMServer], terms: Terms

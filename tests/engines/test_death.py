@@ -39,7 +39,8 @@ async def test_what_is_lost_is_told_and_a_restarted_server_is_used_again(server:
         assert lost
         assert all(isinstance(error, Unavailable) for error in lost)
         assert all(server.url in str(error) for error in lost)
-        assert len(served) >= 4  # those that had not been begun waited for the new server
+        # Those that had not been begun waited for the new server.
+        assert len(served) >= 4, [str(error) for error in lost]
         assert sum(meter.cost.output_tokens for meter in meters) == (sum(served) + 1500 * len(lost))
     finally:
         await backend.aclose()

@@ -72,7 +72,8 @@ Example = Annotated[
 Policy = Annotated[
     str,
     typer.Option(
-        help="The model that writes solutions: BACKEND or BACKEND:LOCATION (see 'tts backends').",
+        help="The model that writes solutions: BACKEND, BACKEND:PLACE,KNOB=VALUE,... or "
+        "http://host:port (see 'tts backends').",
         metavar="NAME",
         autocompletion=complete_policy,
     ),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tts.backends.base import Request
-from tts.backends.remote.line import Unbegun
+from tts.backends.remote.refusal import Unbegun
 from tts.types import FREE, Cost
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from tts.backends.base import Sampling
 from tts.backends.remote.admission import Admission
-from tts.backends.remote.line import Line, Refused, Unbegun
+from tts.backends.remote.line import Line
+from tts.backends.remote.refusal import Refused, Unbegun
 from tts.budget.meter import Meter
 from tts.errors import BackendError, BadReply, ConfigError
 from tts.types import FREE, Cost

@@ -18,36 +18,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import anyio
 
-from tts.errors import BackendError, BadReply, ConfigError, Overlong, Unavailable
+from tts.backends.remote.refusal import BUSY, Away, failure_of
+from tts.errors import BackendError, BadReply, ConfigError, Unavailable
 
 KEEP_ALIVE_SECONDS: Final = 3.0
 """Shorter than that of uvicorn (5 s), so that no request meets a connection being closed."""
 CONNECT_SECONDS: Final = 5.0
-_BUSY: Final = frozenset({429, 503})
 _PAUSE_SECONDS: Final = (0.05, 5.0)  # the first pause and the longest
-_OVERLONG: Final = (
-    "context length",
-    "context window",
-    "context_length",
-    "maximum allowed length",
-    "max_model_len",
-)
-
-
-class Unbegun(BackendError):
-    """Marks the errors of requests that the server did not begin: they cost nothing."""
-
-
-class Away(Unavailable, Unbegun):
-    """The server could not be reached, or took no more requests."""
-
-
-class TooLong(Overlong, Unbegun):
-    """The server says that the prompt does not fit."""
-
-
-class Refused(BadReply, Unbegun):
-    """The server says that the request cannot be served."""
 
 
 class Line:
@@ -74,10 +51,10 @@ class Line:
             ConfigError: not such a URL.
         """
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError(f"{url!r} is no address of a server; write http://host:port")
         if parts.username or parts.password:
             raise ConfigError(f"no password in the address of {parts.hostname}; use api_key_env")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(f"{url!r} is no address of a server; write http://host:port")
         self.url = url.rstrip("/")
         self.name = self.url
         """What errors call the server; the model is added as soon as it is known."""
@@ -88,6 +65,8 @@ class Line:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._lost = False  # a connection, and the server has not been seen since
+        self._looking = anyio.Lock()
         self._chance = random.Random()
 
     async def get(self, route: str) -> Any:
@@ -145,7 +124,7 @@ class Line:
         try:
             timeout = aiohttp.ClientTimeout(total=seconds)
             async with self._opened().get(self.url + route, timeout=timeout) as response:
-                return response.status not in _BUSY
+                return response.status not in BUSY
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
 
@@ -180,6 +159,8 @@ class Line:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 headers=self._headers,
                 read_bufsize=1 << 20,
+                # Engines stand in one's own network; what is elsewhere may be behind a proxy.
+                trust_env=self.url.startswith("https:"),
             )
         return self._session
 
@@ -199,12 +180,15 @@ class Line:
                     response.release()
         except TimeoutError:
             self.on_busy()
+            self._lost = True
             raise Unavailable(f"{self.name}: no answer within {self._seconds:g} s") from None
         except aiohttp.ClientPayloadError:
+            self._lost = True
             raise Unavailable(
                 f"{self.name}: {route} broke off in the middle of its answer"
             ) from None
         except (aiohttp.ClientError, OSError) as error:
+            self._lost = True
             reason = _one_line(error)
             raise Unavailable(f"{self.name}: the connection was lost: {reason}") from None
 
@@ -218,6 +202,8 @@ class Line:
         """Ask until the server takes the request, as long as it cannot have begun it."""
         begun = anyio.current_time()
         pause, longest = _PAUSE_SECONDS
+        if self._lost:
+            await self._seen_again()
         while True:
             wait: float | None = None
             try:
@@ -230,8 +216,11 @@ class Line:
             else:
                 if response.status == 200:
                     return response
-                failure = await self._failure(route, response)
-                if response.status not in _BUSY:
+                async with response:
+                    text = (await response.content.read(4096)).decode(errors="replace")
+                status, reason = response.status, response.reason or ""
+                failure = failure_of(self.name, route, status, reason, text)
+                if response.status not in BUSY:
                     raise failure
                 self.on_busy()
                 wait = _seconds_after(response.headers.get("Retry-After"))
@@ -243,37 +232,25 @@ class Line:
             await anyio.sleep(wait)
             pause = min(2 * pause, longest)
 
-    async def _failure(self, route: str, response: aiohttp.ClientResponse) -> BackendError:
-        """What a response that is no answer says, as one of our errors."""
-        async with response:
-            text = (await response.content.read(4096)).decode(errors="replace")
-        told = message_of(text) or response.reason or "no reason given"
-        status = response.status
-        if status in {400, 413, 422} and any(word in told for word in _OVERLONG):
-            return TooLong(f"{self.name}: {told}")
-        if status in _BUSY:
-            return Away(f"{self.name}: too busy for more ({status}): {told}")
-        if status in {401, 403}:
-            return Refused(f"{self.name}: the server refuses the key ({status}): {told}")
-        if status < 500:
-            return Refused(f"{self.name}: {route} answered {status}: {told}")
-        if status in {502, 504}:
-            return Unavailable(f"{self.name}: {told} ({status})")
-        return BadReply(f"{self.name}: {route} answered {status}: {told}")
+    async def _seen_again(self) -> None:
+        """Wait for a server of which a connection was lost.
 
+        One that is dying may still take requests, and nobody could tell whether it began them.
 
-def message_of(text: str) -> str:
-    """What an error's body says, in one line, in whichever of the servers' shapes it comes."""
-    try:
-        body: Any = json.loads(text)
-    except ValueError:
-        body = text
-    for key in ("error", "message", "detail"):
-        if isinstance(body, dict) and key in body:
-            body = body[key]
-    if isinstance(body, dict | list):
-        body = json.dumps(body)
-    return " ".join(str(body).split())[:300]
+        Raises:
+            Away: it does not come back.
+        """
+        async with self._looking:
+            end = anyio.current_time() + self._patience
+            pause, longest = _PAUSE_SECONDS
+            while self._lost:
+                if await self.answers():
+                    self._lost = False
+                elif anyio.current_time() + pause >= end:
+                    raise Away(f"{self.name}: went away and did not come back")
+                else:
+                    await anyio.sleep(pause)
+                    pause = min(2 * pause, longest)
 
 
 def _seconds_after(header: str | None) -> float | None:

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import anyio
 
 from tts.backends.base import Backend, Generation, ModelInfo, Request, Tokenizer
-from tts.backends.remote.line import Unbegun
+from tts.backends.remote.refusal import Unbegun
 from tts.budget.meter import Meter
 from tts.errors import ConfigError, Unavailable
 from tts.types import FREE

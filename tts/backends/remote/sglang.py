@@ -20,8 +20,9 @@ import anyio
 
 from tts.backends.base import Request, Sampling
 from tts.backends.remote.bill import Bill, Call
-from tts.backends.remote.line import Line, message_of
+from tts.backends.remote.line import Line
 from tts.backends.remote.reading import Raw
+from tts.backends.remote.refusal import message_of
 from tts.backends.remote.wire import Told
 from tts.errors import BackendError, BadReply, ConfigError, Unavailable
 

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from tts.backends.base import Request, Sampling
 from tts.backends.remote.bill import Bill, Call
-from tts.backends.remote.line import Line, Refused
+from tts.backends.remote.line import Line
 from tts.backends.remote.reading import Raw
+from tts.backends.remote.refusal import Refused
 from tts.backends.remote.wire import Told
 from tts.errors import BadReply, ConfigError
 
