@@ -22,10 +22,10 @@ DISTRUST: Final = 0.2
 """Share of the steps judged by code whose analysis is wrong, so that the code decides."""
 IMAGINED: Final = 0.5
 """Share of the steps judged by code whose output the verifier also learns to imagine."""
-SKIPPED: Final = (0.6, 0.85)
-"""Share of the right steps whose analysis carries no loss, early and late in training. Late, about
-half of the claims beside which the verifier learns to compute are wrong, and copying them does not
-pay. Early, readings of problems in words always carry loss."""
+SKIPPED: Final = (0.7, 1.0)
+"""Share of the right steps whose analysis carries no loss, early and late in training. Late, every
+claim beside which the verifier learns to compute is wrong, and copying it never pays. Early,
+readings of problems in words always carry loss."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,14 +35,15 @@ SYNTHETIC: Final = (0.5, 0.15)
 """Share of synthetic solutions at the start, and after `WARM_UP`."""
 WARM_UP: Final = 0.15
 """Share of training in which there are more synthetic and only short problems."""
-LATE: Final = 0.4
-"""Share of training after which the analysis of right steps mostly carries no loss."""
+LATE: Final = 0.6
+"""Share of training after which it is late."""
 SLIPPED: Final = 0.65
 """Share of the synthetic solutions that are made wrong."""
-DRILLED: Final = 0.4
-"""Share of the rows of the generative verifier that are drills."""
-WILD: Final = 0.15
-"""Share of the other solutions whose mistake, or one step, is replaced by a wild slip."""
+DRILLED: Final = (0.4, 0.25)
+"""Share of the rows of the generative verifier that are drills, early and late in training."""
+WILD: Final = (0.15, 0.4)
+"""Share of the other solutions whose mistake, or one step, is replaced by a wild slip: late, more,
+because a drill can be told by its many mistakes, and copying is then unlearnt in drills alone."""
 TRIMMED: Final = 0.4
 """Share of all solutions of which only the end is shown, as a problem of its own: there every other
 exchange is about a wrong step, and not one in six."""
@@ -158,9 +159,9 @@ class Stream:
                 return self._encoded(kind, problem, steps, late=progress >= LATE)
 
     def _exercise(self, progress: float) -> tuple[Kind, NanoProblem, list[Shown]]:
-        rng = self.rng
+        rng, late = self.rng, progress >= LATE
         synthetic = rng.random() < SYNTHETIC[progress >= WARM_UP] or not self.rollouts
-        if not self.discriminative and rng.random() < DRILLED:
+        if not self.discriminative and rng.random() < DRILLED[late]:
             # The verdict on a drill needs its analysis: the sign alone could not be known.
             source = self._drawn(progress) if synthetic else rng.choice(self._right)
             source = trimmed(source, rng) if rng.random() < TRIMMED else source
@@ -169,7 +170,7 @@ class Stream:
         if rng.random() < TRIMMED:
             found = trimmed(found, rng)
         right = found.steps[: found.wrong]
-        if right and rng.random() < WILD:
+        if right and rng.random() < WILD[late]:
             found = with_wild_slip(found.problem, right, rng)
         return "synthetic" if synthetic else "natural", found.problem, shown(found)
 
