@@ -1,0 +1,119 @@
+"""Nano progress: labels that come of rollouts against labels that are exact.
+
+Relative progress estimation (GenPRM, sec. 3.2) and the rules that it is compared with label natural
+solutions of the nano policy from the success rates of their prefixes; the problem family knows what
+is right. Steps after the first wrong one are not counted: what they should be called is a matter of
+taste.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import anyio
+
+from tts.answers import AnswerChecker
+from tts.budget.meter import Meter
+from tts.engine import Engine
+from tts.policy import LanguagePolicy
+from tts.registry import open_backend
+from tts.types import Problem
+from tts_benchmarks.nano_solutions import solutions
+from tts_benchmarks.processbench import Item
+from tts_benchmarks.report import Cell, Report
+from tts_benchmarks.statistics import estimate
+from tts_nano.problems import FAMILIES, Split, label, problem_of
+from tts_verifiers.synthesis.progress import Kind, Rule, Schedule
+from tts_verifiers.synthesis.rollouts import Completer, Tally, as_steps
+
+_FIRST_SEED = 500_000  # apart from the problems of other studies on the same split
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A solution as far as its first wrong step, and the success rates of its prefixes."""
+
+    rates: tuple[Fraction, ...]
+    right: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class NanoProgress:
+    """Rules at several thresholds, on the same rollouts."""
+
+    each: int = 20  # wrong and right solutions a family
+    rollouts: float = 0.5  # share of the paper's 32 to 128 a prefix
+    families: str = ",".join(FAMILIES)
+    ratios: str = "0.2,0.4,0.6,0.8,0.9,1.0"
+    differences: str = "0.1,0.2,0.3,0.5"
+    split: Split = "dev"
+    policy: str = "nano"
+    at_once: int = 64
+    seed: int = 0
+
+    async def run(self, progress: Callable[[str, float], None]) -> Report:
+        """Sample, complete, label; `progress` hears what is being done and how far it is."""
+        found = await self._labelled(progress)
+        rules = [Rule(Kind.HARD, 0.0)]
+        rules += [Rule(Kind.RATIO, float(each)) for each in self.ratios.split(",")]
+        rules += [Rule(Kind.DIFFERENCE, float(each)) for each in self.differences.split(",")]
+        columns = ("rule", "steps labelled rightly", "wrong steps found", "right steps kept")
+        notes = (
+            f"{len(found)} solutions, {sum(len(each.right) for each in found)} steps; the rates of"
+            f" a prefix come of {self.rollouts:g} x 32 to 128 rollouts.",
+            "Intervals: 95 %, bootstrap over solutions; right and wrong steps weigh as they occur.",
+        )
+        table = [self._row(rule, found) for rule in rules]
+        return Report(f"Labels by rollouts, {self.families}", columns, tuple(table), notes)
+
+    def _row(self, rule: Rule, found: Sequence[_Labelled]) -> tuple[Cell, ...]:
+        hits: dict[bool, list[float]] = {True: [], False: []}
+        shares = []
+        for each in found:
+            said = rule.labels(each.rates)[: len(each.right)]
+            same = [a == b for a, b in zip(said, each.right, strict=True)]
+            shares.append(sum(same) / len(same))
+            for agrees, truth in zip(same, each.right, strict=True):
+                hits[truth].append(float(agrees))
+        return (
+            str(rule),
+            estimate(shares, self.seed),
+            estimate(hits[False], self.seed),
+            estimate(hits[True], self.seed),
+        )
+
+    async def _labelled(self, progress: Callable[[str, float], None]) -> list[_Labelled]:
+        found: list[_Labelled] = []
+        backend = open_backend(self.policy)
+        policy = LanguagePolicy(backend)
+        async with Engine(policy, seed=self.seed) as engine, AnswerChecker() as checker:
+            schedule = Schedule(self.rollouts)
+            completer = Completer(
+                policy, checker, schedule=schedule, seed=self.seed, at_once=self.at_once
+            )
+            for family in self.families.split(","):
+                items = await solutions(
+                    engine, family, self.each, self.split, first_seed=_FIRST_SEED
+                )
+                done = 0
+
+                async def complete(item: Item) -> None:
+                    nonlocal done
+                    nano = problem_of(item.id.partition("/")[0])
+                    asked, tally = Problem(nano.id, nano.prompt, nano.answer), Tally(Meter())
+                    steps = as_steps(item.steps, backend.tokenizer, policy.model.dialect)
+                    whole = await completer.pass_rate(asked, tally)
+                    after = await completer.estimates(asked, item.id, steps, whole.rate, tally)
+                    rates = (whole.rate, *(each.rate for each in after))
+                    right = label(nano, item.steps)
+                    until = len(right) if item.label < 0 else item.label + 1
+                    found.append(_Labelled(rates, tuple(right[:until])))
+                    done += 1
+                    progress(family, done / len(items))
+
+                async with anyio.create_task_group() as group:
+                    for item in items:
+                        group.start_soon(complete, item)
+        return found
