@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import anyio
 
 from tts.answers import AnswerChecker
+from tts.backends.base import Backend
 from tts.budget.meter import Meter
 from tts.engine import Engine
 from tts.policy import LanguagePolicy
@@ -27,6 +29,8 @@ from tts_benchmarks.statistics import estimate
 from tts_nano.problems import FAMILIES, Split, label, problem_of
 from tts_verifiers.synthesis.progress import Kind, Rule, Schedule
 from tts_verifiers.synthesis.rollouts import Completer, Tally, as_steps
+
+Progress = Callable[[str, float], None]
 
 _FIRST_SEED = 500_000  # apart from the problems of other studies on the same split
 
@@ -53,7 +57,7 @@ class NanoProgress:
     at_once: int = 64
     seed: int = 0
 
-    async def run(self, progress: Callable[[str, float], None]) -> Report:
+    async def run(self, progress: Progress) -> Report:
         """Sample, complete, label; `progress` hears what is being done and how far it is."""
         found = await self._labelled(progress)
         rules = [Rule(Kind.HARD, 0.0)]
@@ -84,36 +88,52 @@ class NanoProgress:
             estimate(hits[True], self.seed),
         )
 
-    async def _labelled(self, progress: Callable[[str, float], None]) -> list[_Labelled]:
-        found: list[_Labelled] = []
+    async def _labelled(self, progress: Progress) -> list[_Labelled]:
         backend = open_backend(self.policy)
         policy = LanguagePolicy(backend)
         async with Engine(policy, seed=self.seed) as engine, AnswerChecker() as checker:
-            schedule = Schedule(self.rollouts)
             completer = Completer(
-                policy, checker, schedule=schedule, seed=self.seed, at_once=self.at_once
+                policy,
+                checker,
+                schedule=Schedule(self.rollouts),
+                seed=self.seed,
+                at_once=self.at_once,
             )
+            found: list[_Labelled] = []
             for family in self.families.split(","):
                 items = await solutions(
                     engine, family, self.each, self.split, first_seed=_FIRST_SEED
                 )
-                done = 0
-
-                async def complete(item: Item) -> None:
-                    nonlocal done
-                    nano = problem_of(item.id.partition("/")[0])
-                    asked, tally = Problem(nano.id, nano.prompt, nano.answer), Tally(Meter())
-                    steps = as_steps(item.steps, backend.tokenizer, policy.model.dialect)
-                    whole = await completer.pass_rate(asked, tally)
-                    after = await completer.estimates(asked, item.id, steps, whole.rate, tally)
-                    rates = (whole.rate, *(each.rate for each in after))
-                    right = label(nano, item.steps)
-                    until = len(right) if item.label < 0 else item.label + 1
-                    found.append(_Labelled(rates, tuple(right[:until])))
-                    done += 1
-                    progress(family, done / len(items))
-
-                async with anyio.create_task_group() as group:
-                    for item in items:
-                        group.start_soon(complete, item)
+                found += await _complete_all(items, backend, completer, partial(progress, family))
         return found
+
+
+async def _complete_all(
+    items: Sequence[Item],
+    backend: Backend,
+    completer: Completer,
+    progress: Callable[[float], None],
+) -> list[_Labelled]:
+    found: list[_Labelled] = []
+
+    async def complete(item: Item) -> None:
+        nano = problem_of(item.id.partition("/")[0])
+        asked, tally = Problem(nano.id, nano.prompt, nano.answer), Tally(Meter())
+        whole = await completer.pass_rate(asked, tally)
+        after = await completer.estimates(
+            asked,
+            item.id,
+            as_steps(item.steps, backend.tokenizer, backend.model.dialect),
+            whole.rate,
+            tally,
+        )
+        right = label(nano, item.steps)
+        until = len(right) if item.label < 0 else item.label + 1
+        rates = (whole.rate, *(each.rate for each in after))
+        found.append(_Labelled(rates, tuple(right[:until])))
+        progress(len(found) / len(items))
+
+    async with anyio.create_task_group() as group:
+        for item in items:
+            group.start_soon(complete, item)
+    return found
