@@ -64,10 +64,10 @@ class NanoProgress:
         rules += [Rule(Kind.RATIO, float(each)) for each in self.ratios.split(",")]
         rules += [Rule(Kind.DIFFERENCE, float(each)) for each in self.differences.split(",")]
         columns = ("rule", "steps labelled rightly", "wrong steps found", "right steps kept")
+        steps = sum(len(each.right) for each in found)
         notes = (
-            f"{len(found)} solutions, {sum(len(each.right) for each in found)} steps; the rates of"
-            f" a prefix come of {self.rollouts:g} x 32 to 128 rollouts.",
-            "Intervals: 95 %, bootstrap over solutions; right and wrong steps weigh as they occur.",
+            f"{len(found)} solutions, {steps} steps; {self.rollouts:g} x 32 to 128 rollouts a prefix.",
+            "Intervals: 95 %, bootstrap; right and wrong steps weigh as they occur.",
         )
         table = [self._row(rule, found) for rule in rules]
         return Report(f"Labels by rollouts, {self.families}", columns, tuple(table), notes)
