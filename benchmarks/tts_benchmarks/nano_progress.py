@@ -66,7 +66,7 @@ class NanoProgress:
         columns = ("rule", "steps labelled rightly", "wrong steps found", "right steps kept")
         steps = sum(len(each.right) for each in found)
         notes = (
-            f"{len(found)} solutions, {steps} steps; {self.rollouts:g} x 32 to 128 rollouts a prefix.",
+            f"{len(found)} solutions, {steps} steps; {self.rollouts:g} x 32-128 rollouts each.",
             "Intervals: 95 %, bootstrap; right and wrong steps weigh as they occur.",
         )
         table = [self._row(rule, found) for rule in rules]
