@@ -16,13 +16,13 @@ from training.verifier import dialogue  # noqa: E402
 from training.verifier.conversation import (  # noqa: E402
     Solved,
     consensus,
-    shown,
+    critiques,
     signs,
     states,
     written,
 )
 from training.verifier.execute import approves, run  # noqa: E402
-from training.verifier.slips import drill, with_slip, with_wild_slip  # noqa: E402
+from training.verifier.slips import with_slip  # noqa: E402
 from training.verifier.teacher import critique  # noqa: E402
 from tts_nano.problems import (  # noqa: E402
     FAMILIES,
@@ -56,44 +56,18 @@ def posed(family: str, prompt: str) -> NanoProblem:
     return NanoProblem("", family, 1, prompt, "0")
 
 
-def agreed(solved: Solved) -> bool:
-    return consensus(solved.problem, shown(solved))
-
-
 def text(solved: Solved, mode: str = "code") -> str:
-    exchanges = written(solved.problem, shown(solved), mode, random.Random(0))  # type: ignore[arg-type]
+    exchanges = written(solved, mode, random.Random(0))  # type: ignore[arg-type]
     return "".join(piece.text for exchange in exchanges for piece in exchange)
 
 
 def test_the_verdict_of_executed_code_is_the_label_but_for_few_artefacts() -> None:
-    kept = [each for each in solutions(840, slips=True) if agreed(each)]
+    kept = [each for each in solutions(840, slips=True) if consensus(each)]
     assert len(kept) >= 0.98 * 840
 
 
 def test_no_right_solution_is_called_wrong() -> None:
-    assert all(agreed(each) for each in solutions(840, slips=False))
-
-
-def test_a_wild_slip_leaves_little_to_copy() -> None:
-    rng = random.Random("wild")
-    whole = solutions(200, slips=False)
-    slipped = [with_wild_slip(each.problem, each.steps, rng) for each in whole]
-    wrong = [each for each in slipped if each.wrong is not None]
-    assert len(wrong) > 0.9 * len(whole)
-    for each in wrong:
-        assert label(each.problem, each.steps).index(False) == each.wrong == len(each.steps) - 1
-
-
-def test_a_drill_goes_on_from_the_right_state_whatever_was_claimed() -> None:
-    rng = random.Random("drill")
-    exchanges = []
-    for each in solutions(100, slips=False):
-        drilled = drill(each.problem, each.steps, rng)
-        assert [one.state for one in drilled] == states(each.steps)
-        for index, one in enumerate(drilled):
-            assert one.right == label(each.problem, [*each.steps[:index], one.step])[-1]
-        exchanges += drilled
-    assert 0.5 < sum(not one.right for one in exchanges) / len(exchanges) < 0.85
+    assert all(consensus(each) for each in solutions(840, slips=False))
 
 
 def test_where_x_is_divided_the_code_rounds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,8 +80,7 @@ def test_where_x_is_divided_the_code_rounds_nothing(capsys: pytest.CaptureFixtur
 
 def test_the_output_of_code_is_what_python_prints(capsys: pytest.CaptureFixture[str]) -> None:
     for solved in solutions(60, slips=True):
-        for one in shown(solved):
-            each = critique(solved.problem, one.state, one.step)
+        for each in critiques(solved):
             if "Error" in each.output:
                 continue
             exec(each.code, {})
@@ -117,7 +90,7 @@ def test_the_output_of_code_is_what_python_prints(capsys: pytest.CaptureFixture[
 def test_the_analysis_of_a_wrong_value_does_not_contain_it() -> None:
     problem = posed("reduction", "Evaluate 85 * 3 - 59 * 4.")
     found = critique(problem, None, "85 * 3 = 265, so 265 - 59 * 4.")
-    assert found.analysis == "85 * 3: 240 + 15 = 255 == 265: False, and so 255 - 59 * 4."
+    assert found.analysis == "85 * 3: 240 + 15 = 255, and so 255 - 59 * 4."
     assert found.code == "print(85 * 3 == 265, 85 * 3 - 59 * 4 == 265 - 59 * 4)"
     assert found.output == "False False"
     assert not found.right
@@ -140,7 +113,7 @@ def test_a_translation_is_read_by_the_teacher_and_compared_by_the_code() -> None
 def test_a_move_is_done_again_on_both_sides_of_the_equation() -> None:
     problem = posed("equations", "Solve (3 * x + 14) * 2 - 5 = 95.")
     found = critique(problem, None, "Add 5: 95 + 5 = 100, so (3 * x + 14) * 2 = 100.")
-    assert found.analysis == "Add 5: 95 + 5: 100 == 100: True, and so (3 * x + 14) * 2 = 100."
+    assert found.analysis == "Add 5: 95 + 5: 100, and so (3 * x + 14) * 2 = 100."
     assert found.code == (
         "x = 7\nprint(95 + 5 == 100, ((3 * x + 14) * 2 - 5) + 5 == (3 * x + 14) * 2, 95 + 5 == 100)"
     )
@@ -180,7 +153,7 @@ def test_text_that_is_no_step_is_refused(step: str) -> None:
 def test_a_deliberate_error_spoils_the_analysis_and_not_the_code() -> None:
     problem, step = posed("reduction", "Evaluate 3 + 4."), "3 + 4 = 7, so 7."
     spoilt, sound = critique(problem, None, step, error=1), critique(problem, None, step)
-    assert spoilt.analysis == "3 + 4: 8 == 7: False, and so 8."
+    assert spoilt.analysis == "3 + 4: 8, and so 8."
     assert (spoilt.code, spoilt.output) == (sound.code, sound.output)
 
 
@@ -225,11 +198,8 @@ def test_pieces_encode_as_the_whole_does(tokenizer: Tokenizer) -> None:
     rng = random.Random(3)
     for solved in solutions(42, slips=True):
         for exchanges in (
-            *(
-                written(solved.problem, shown(solved), mode, rng)
-                for mode in ("code", "cot", "direct", "mixed")
-            ),
-            signs(solved.problem, shown(solved)),
+            *(written(solved, mode, rng) for mode in ("code", "cot", "direct", "mixed")),
+            signs(solved),
         ):
             pieces = [piece.text for exchange in exchanges for piece in exchange]
             ids = [id for piece in pieces for id in tokenizer.encode(piece).ids]
@@ -247,7 +217,7 @@ def test_verdicts_and_signs_are_single_tokens_wherever_they_stand(tokenizer: Tok
 
 def test_only_what_the_verifier_writes_carries_loss() -> None:
     for solved in solutions(21, slips=True):
-        for exchange in written(solved.problem, shown(solved), "code", random.Random(1)):
+        for exchange in written(solved, "code", random.Random(1)):
             for piece in exchange:
                 read = piece.text.startswith(("<|im_start|>", "<verify>", "[Code", "**Judge"))
                 assert not (read and piece.weight)

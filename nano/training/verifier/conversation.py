@@ -7,25 +7,24 @@ reads, one for what it writes, more for the verdict, which is one token among a 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from training.verifier import dialogue
-from training.verifier.teacher import READING, critique
+from training.verifier.teacher import READING, Critique, critique
 from tts_nano.problems import NanoProblem, claim
 
 Mode = Literal["direct", "cot", "code", "mixed"]
 
-VERDICT_WEIGHT: Final = 5.0
+VERDICT_WEIGHT: Final = 3.0
 DISTRUST: Final = 0.2
 """Share of the steps judged by code whose analysis is wrong, so that the code decides."""
 IMAGINED: Final = 0.5
 """Share of the steps judged by code whose output the verifier also learns to imagine."""
-SKIPPED: Final = (0.7, 1.0)
-"""Share of the right steps whose analysis carries no loss, early and late in training. Late, every
-claim beside which the verifier learns to compute is wrong, and copying it never pays. Early,
-readings of problems in words always carry loss."""
+SKIPPED: Final = (0.6, 0.85)
+"""Share of the right steps whose analysis carries no loss, early and late in training. Late, about
+half of the claims beside which the verifier learns to compute are wrong, and copying them does not
+pay. Early, readings of problems in words always carry loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +38,6 @@ class Solved:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One step put before the verifier."""
-
-    step: str
-    state: str | None
-    """What the problem was before it; `None`: as it was posed."""
-    right: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Piece:
     """Text, and the weight of each of its tokens in the loss."""
 
@@ -56,55 +45,52 @@ class Piece:
     weight: float
 
 
-def shown(solved: Solved) -> list[Shown]:
-    """The steps of a solution, one after the other."""
-    before = states(solved.steps)
-    return [
-        Shown(step, state, index != solved.wrong)
-        for index, (step, state) in enumerate(zip(solved.steps, before, strict=True))
-    ]
-
-
-def consensus(problem: NanoProblem, steps: Sequence[Shown]) -> bool:
+def consensus(solved: Solved) -> bool:
     """Whether the teacher's executed code agrees with the exact label of every step.
 
     The consensus filter of GenPRM, sec. 3.2. What it drops are steps whose code says True and whose
     label says wrong: a translation that gives the same value by other operations, a step that
     makes no progress.
     """
-    return all(critique(problem, each.state, each.step).right == each.right for each in steps)
+    return all(
+        each.right == (index != solved.wrong) for index, each in enumerate(critiques(solved))
+    )
 
 
-def states(steps: Sequence[str]) -> list[str | None]:
+def critiques(solved: Solved) -> list[Critique]:
+    """The teacher's critique of every step."""
+    before = states(solved.steps)
+    return [
+        critique(solved.problem, state, step)
+        for state, step in zip(before, solved.steps, strict=True)
+    ]
+
+
+def states(steps: tuple[str, ...]) -> list[str | None]:
     """For every step, the state before it; `None` before the first."""
     found = [claim(step) for step in steps[:-1]]
     return [None, *(None if each is None else each.state for each in found)]
 
 
 def written(
-    problem: NanoProblem,
-    steps: Sequence[Shown],
-    mode: Mode,
-    rng: random.Random,
-    *,
-    late: bool = True,
+    solved: Solved, mode: Mode, rng: random.Random, *, late: bool = True
 ) -> list[list[Piece]]:
     """The pieces of the conversation, step by step, for the early or late part of training."""
     return [
-        _exchange(problem, index, each, _mode(mode, rng), rng, late)
-        for index, each in enumerate(steps)
+        _exchange(solved, index, state, _mode(mode, rng), rng, late)
+        for index, state in enumerate(states(solved.steps))
     ]
 
 
-def signs(problem: NanoProblem, steps: Sequence[Shown]) -> list[list[Piece]]:
+def signs(solved: Solved) -> list[list[Piece]]:
     """The conversation of the discriminative verifier: `+` or `-` after each step."""
     return [
         [
-            Piece(dialogue.asked(problem.prompt, each.step, index + 1), 0.0),
-            Piece("+" if each.right else "-", 1.0),
+            Piece(dialogue.asked(solved.problem.prompt, step, index + 1), 0.0),
+            Piece("-" if index == solved.wrong else "+", 1.0),
             Piece("<|im_end|>\n", 0.0),
         ]
-        for index, each in enumerate(steps)
+        for index, step in enumerate(solved.steps)
     ]
 
 
@@ -113,26 +99,24 @@ def _mode(mode: Mode, rng: random.Random) -> Mode:
 
 
 def _exchange(
-    problem: NanoProblem, index: int, about: Shown, mode: Mode, rng: random.Random, late: bool
+    solved: Solved, index: int, state: str | None, mode: Mode, rng: random.Random, late: bool
 ) -> list[Piece]:
-    pieces = [Piece(dialogue.asked(problem.prompt, about.step, index + 1), 0.0)]
+    step, right = solved.steps[index], index != solved.wrong
+    pieces = [Piece(dialogue.asked(solved.problem.prompt, step, index + 1), 0.0)]
     if mode != "direct":
         distrust = mode == "code" and rng.random() < DISTRUST
         error = rng.choice((-100, -10, -2, -1, 1, 2, 10, 100)) if distrust else 0
-        found = critique(problem, about.state, about.step, error)
-        computed = ", and so " in found.concluded
+        found = critique(solved.problem, state, step, error)
+        computed = ", and so " in found.worked
         skipped = (distrust and computed) or (
-            about.right
+            right
             and rng.random() < SKIPPED[late]
             and (computed or (late and found.opening == READING))
         )
-        weight = 0.0 if skipped else 1.0
         pieces += [
             Piece(dialogue.ANALYZE.format(number=index + 1), 0.0),
             Piece(found.opening, 1.0),
-            Piece(found.worked, weight),
-            Piece(found.compared, 1.0),
-            Piece(found.concluded, weight),
+            Piece(found.worked, 0.0 if skipped else 1.0),
             Piece(dialogue.ANALYZED, 1.0),
         ]
         if mode == "code":
@@ -150,7 +134,7 @@ def _exchange(
         pieces.append(Piece(dialogue.OUTPUT_TAG, 0.0))
     pieces += [
         Piece(dialogue.VERDICT, 0.0),
-        Piece(dialogue.word(about.right), VERDICT_WEIGHT),
+        Piece(dialogue.word(right), VERDICT_WEIGHT),
         Piece(dialogue.CLOSE, 0.0),
     ]
     return pieces

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from tokenizers import Tokenizer
@@ -13,42 +13,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.loop import Forward
-from training.verifier.conversation import (
-    Mode,
-    Piece,
-    Shown,
-    Solved,
-    consensus,
-    shown,
-    signs,
-    states,
-    written,
-)
-from training.verifier.slips import drill, with_slip, with_wild_slip
+from training.verifier.conversation import Mode, Piece, Solved, consensus, signs, written
+from training.verifier.slips import with_slip
 from tts_nano.problems import FAMILIES, Difficulty, NanoProblem, draw_problem, solution
 
-Kind = Literal["drill", "natural", "synthetic"]
-
 MODES: Final[dict[Mode, float]] = {"code": 0.5, "cot": 0.25, "mixed": 0.15, "direct": 0.1}
-DRILLED_MODES: Final[dict[Mode, float]] = {"code": 0.4, "cot": 0.6}
 SYNTHETIC: Final = (0.5, 0.15)
 """Share of synthetic solutions at the start, and after `WARM_UP`."""
 WARM_UP: Final = 0.15
 """Share of training in which there are more synthetic and only short problems."""
-LATE: Final = 0.6
-"""Share of training after which it is late."""
+LATE: Final = 0.4
+"""Share of training after which the analysis of right steps mostly carries no loss."""
 SLIPPED: Final = 0.65
 """Share of the synthetic solutions that are made wrong."""
-DRILLED: Final = (0.4, 0.25)
-"""Share of the rows of the generative verifier that are drills, early and late in training."""
-WILD: Final = (0.15, 0.4)
-"""Share of the other solutions whose mistake, or one step, is replaced by a wild slip: late, more,
-because a drill can be told by its many mistakes, and copying is then unlearnt in drills alone."""
-TRIMMED: Final = 0.4
-"""Share of all solutions of which only the end is shown, as a problem of its own: there every other
-exchange is about a wrong step, and not one in six."""
-LAST_STEPS: Final = 3
-"""Most steps that are left of a trimmed solution."""
 OPERATION_WEIGHTS: Final = (3, 4, 4, 3, 2, 1, 1)
 _POOL: Final = 48
 
@@ -152,38 +129,18 @@ class Stream:
 
     def _example(self, progress: float) -> Example:
         while True:
-            kind, problem, steps = self._exercise(progress)
-            agreed = consensus(problem, steps)
+            synthetic = self.rng.random() < SYNTHETIC[progress >= WARM_UP] or not self.rollouts
+            found = self._synthetic(progress) if synthetic else self._natural()
+            agreed = consensus(found)
+            kind = "synthetic" if synthetic else "natural"
             self.dropped[f"{kind} {'kept' if agreed else 'dropped'}"] += 1
             if agreed:
-                return self._encoded(kind, problem, steps, late=progress >= LATE)
-
-    def _exercise(self, progress: float) -> tuple[Kind, NanoProblem, list[Shown]]:
-        rng, late = self.rng, progress >= LATE
-        synthetic = rng.random() < SYNTHETIC[progress >= WARM_UP] or not self.rollouts
-        if not self.discriminative and rng.random() < DRILLED[late]:
-            # The verdict on a drill needs its analysis: the sign alone could not be known.
-            source = self._drawn(progress) if synthetic else rng.choice(self._right)
-            source = trimmed(source, rng) if rng.random() < TRIMMED else source
-            return "drill", source.problem, drill(source.problem, source.steps, rng)
-        found = self._slipped(progress) if synthetic else self._natural()
-        if rng.random() < TRIMMED:
-            found = trimmed(found, rng)
-        right = found.steps[: found.wrong]
-        if right and rng.random() < WILD[late]:
-            found = with_wild_slip(found.problem, right, rng)
-        return "synthetic" if synthetic else "natural", found.problem, shown(found)
+                return self._encoded(found, late=progress >= LATE)
 
     def _natural(self) -> Solved:
         return self.rng.choice(self._wrong if self.rng.random() < 0.5 else self._right)
 
-    def _slipped(self, progress: float) -> Solved:
-        drawn = self._drawn(progress)
-        if self.rng.random() < SLIPPED:
-            return with_slip(drawn.problem, drawn.steps, self.rng)
-        return drawn
-
-    def _drawn(self, progress: float) -> Solved:
+    def _synthetic(self, progress: float) -> Solved:
         rng = self.rng
         longest = 3 if progress < WARM_UP else len(OPERATION_WEIGHTS)
         difficulty = Difficulty(
@@ -195,17 +152,17 @@ class Stream:
         family = rng.choice(FAMILIES)
         draft = draw_problem(family, difficulty, "train", rng)
         problem = NanoProblem("", family, 0, draft.prompt, str(draft.answer))
-        return Solved(problem, tuple(solution(problem, rng)), None)
+        steps = solution(problem, rng)
+        if rng.random() < SLIPPED:
+            return with_slip(problem, steps, rng)
+        return Solved(problem, tuple(steps), None)
 
-    def _encoded(
-        self, kind: Kind, problem: NanoProblem, steps: list[Shown], *, late: bool
-    ) -> Example:
+    def _encoded(self, found: Solved, *, late: bool) -> Example:
         if self.discriminative:
-            exchanges = signs(problem, steps)
+            exchanges = signs(found)
         else:
-            modes = DRILLED_MODES if kind == "drill" else MODES
-            mode = self.rng.choices(list(modes), list(modes.values()))[0]
-            exchanges = written(problem, steps, mode, self.rng, late=late)
+            mode = self.rng.choices(list(MODES), list(MODES.values()))[0]
+            exchanges = written(found, mode, self.rng, late=late)
         tokens: list[int] = []
         weights: list[float] = []
         for exchange in exchanges:
@@ -224,19 +181,6 @@ class Stream:
             tokens += ids
             weights += [piece.weight] * len(ids)
         return tokens, weights
-
-
-def trimmed(found: Solved, rng: random.Random) -> Solved:
-    """The last steps of a solution, put as the problem that was left when they were written."""
-    first = max(0, len(found.steps) - rng.randint(1, LAST_STEPS))
-    state = states(found.steps)[first]
-    if state is None:
-        return found
-    family = "equations" if " = " in state else "reduction"
-    asked = f"Solve {state}." if family == "equations" else f"Evaluate {state}."
-    problem = NanoProblem("", family, 0, asked, found.problem.answer)
-    wrong = None if found.wrong is None else found.wrong - first
-    return Solved(problem, found.steps[first:], wrong)
 
 
 def _take(pools: list[list[Example]], room: int, *, first: bool) -> Example | None:

@@ -1,11 +1,10 @@
 r"""The teacher: writes the critique that a careful reader of one step would write.
 
-The analysis says what the step should be, worked out from the state before it: the operation, its
-parts where it is long, the value, only then whether that is what the step claims, and what the
-problem becomes.
+The analysis says what the step should be, worked out from the state before it, never what the step
+claims: the operation, its parts where it is long, the value, and what the problem becomes.
 
-    85 * 3: 240 + 15 = 255 == 265: False, and so 255 - 59 * 4.
-    Add 5: 95 + 5: 100 == 100: True, and so (3 * x + 14) * 2 = 100.
+    85 * 3: 240 + 15 = 255, and so 255 - 59 * 4.
+    Add 5: 95 + 5: 100, and so (3 * x + 14) * 2 = 100.
     The problem is (37 + 48) * 3 - 59 * 4.
     The state is x = 12.
 
@@ -49,7 +48,7 @@ ANY_X: Final = 7
 """The number at which both sides of an equation are compared before and after a move."""
 READING: Final = "The problem is "
 """Begins the analysis of a translation."""
-NO_STEP: Final = "The step is not correct"
+NO_STEP: Final = "The step is not correct."
 """The analysis of text that does not follow the form of a step."""
 REFUSAL: Final = "print(False)"
 """The code about it."""
@@ -62,11 +61,7 @@ class Critique:
     opening: str
     """The beginning of the analysis, which is copied or read: `85 * 3: `."""
     worked: str
-    """What is computed: `240 + 15 = 255`."""
-    compared: str
-    """Whether it is what the step claims: ` == 265: False`."""
-    concluded: str
-    """What the problem becomes: `, and so 255 - 59 * 4.`"""
+    """The part of the analysis that is computed, with everything after it."""
     code: str
     output: str
     """What the code prints."""
@@ -74,7 +69,7 @@ class Critique:
     @property
     def analysis(self) -> str:
         """All of the analysis."""
-        return self.opening + self.worked + self.compared + self.concluded
+        return self.opening + self.worked
 
     @property
     def right(self) -> bool:
@@ -96,12 +91,12 @@ def critique(problem: NanoProblem, before: str | None, step: str, error: int = 0
         if problem.family != "words" or before is not None:
             return _refused()
         told = show(words.listen(problem.prompt))
-        return _written(READING, told, f"print({told} == {found.state})")
+        return _written(READING, f"{told}.", f"print({told} == {found.state})")
     if found.kind == "answer":
         code = f"print({state} == {found.state})"
         if problem.family == "equations":
             code = f"x = {found.state}\nprint({state.replace('=', '==')})"
-        return _written("The state is ", state, code)
+        return _written("The state is ", f"{state}.", code)
     if problem.family == "equations":
         return _about_equation(state, found, error)
     if found.kind == "inversion":
@@ -113,8 +108,8 @@ def critique(problem: NanoProblem, before: str | None, step: str, error: int = 0
     code = f"print({found.left} == {found.right}, {state} == {found.state})"
     expected = _reduced(tree, left, right, error)
     if expected is None:
-        return _written(f"{found.left} ", "is wrong", code)
-    return _computed(f"{found.left}: ", left, error, found, show(expected), code)
+        return _written(f"{found.left} ", "is wrong.", code)
+    return _written(f"{found.left}: ", f"{worked(left, error)}, and so {show(expected)}.", code)
 
 
 def worked(operation: Binary, error: int = 0) -> str:
@@ -154,19 +149,7 @@ def _state(problem: NanoProblem, before: str | None) -> str:
 
 
 def _written(opening: str, worked: str, code: str) -> Critique:
-    return Critique(opening, worked, "", ".", code, run(code))
-
-
-def _computed(
-    opening: str, operation: Binary, error: int, found: Claim, state: str, code: str
-) -> Critique:
-    """What `operation` comes to, against what the claim says, and the state that follows."""
-    total = value(operation)
-    assert total is not None
-    agrees = str(total + error) == found.right
-    compared = f" == {found.right}: {agrees}" if found.right is not None else ""
-    shown = worked(operation, error)
-    return Critique(opening, shown, compared, f", and so {state}.", code, run(code))
+    return Critique(opening, worked, code, run(code))
 
 
 def _refused() -> Critique:
@@ -206,9 +189,9 @@ def _about_equation(state: str, found: Claim, error: int) -> Critique:
             other = _reduced(right, operation, claimed[1], error)
             new = (left, other) if other is not None else new
         if new[0] is None or new[1] is None:
-            return _written(f"{found.left} ", "is wrong", code)
+            return _written(f"{found.left} ", "is wrong.", code)
         shown = f"{show(new[0])} = {show(new[1])}"
-        return _computed(f"{found.left}: ", operation, error, found, shown, code)
+        return _written(f"{found.left}: ", f"{worked(operation, error)}, and so {shown}.", code)
     move, constant = _move(found.move or "")
     if move is None or constant is None:
         return _refused()
@@ -217,11 +200,11 @@ def _about_equation(state: str, found: Claim, error: int) -> Critique:
     undo = equations.inverse(left, right)
     total = value(undo.arithmetic) if undo is not None else None
     if undo is None or total is None or total.denominator != 1 or not isinstance(left, Binary):
-        return _written(f"{found.move} ", "is wrong", code)
+        return _written(f"{found.move} ", "is wrong.", code)
     rest = left.left if mentions_x(left.left) else left.right
     opening = f"{undo.move}: {show(undo.arithmetic)}: "
     shown = f"{show(rest)} = {total + error}"
-    return _computed(opening, undo.arithmetic, error, found, shown, code)
+    return _written(opening, f"{worked(undo.arithmetic, error)}, and so {shown}.", code)
 
 
 def _both_sides(found: Claim, expected: tuple[str, str], after: tuple[str, str]) -> str:
