@@ -31,6 +31,7 @@ KNOBS = [
     ("rebase", {"n": 6}),
     ("refine", {"n": 2, "turns": 2}),
     ("rstar", {"rollouts": 5, "actions": 3}),
+    ("split", {"samples": 4, "votes": 2}),
     ("voi", {"at_most": 6, "votes": 2}),
 ]
 
