@@ -62,7 +62,6 @@ class NanoBudgets:
             step_tokens=256,
             output_characters=200,
             stop_at_wrong=True,
-            sampling=served.model.sampling,
         )
         judge = GenPRM(
             served, PROFILES["nano"], effort, runner=SandboxRunner(), reduction=Reduction.MIN

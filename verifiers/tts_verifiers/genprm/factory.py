@@ -72,18 +72,14 @@ def genprm_nano(
     tau: float = 0.1,
     stop_at_wrong: bool = True,
     reduction: Reduction = Reduction.MIN,
-    temperature: float | None = None,
+    temperature: float = GENPRM_SAMPLING.temperature,
     sandbox: Tier = "strict",
 ) -> GenPRM:
     """The nano GenPRM, strong or (`backend=nano:verifier-weak`) weak, made to run its code.
 
     What follows a step that it calls wrong is not judged: the least score decides about a prefix.
-    `temperature` 0 is greedy; None is the one that it was trained for, 1.
+    `temperature` 0 is greedy: best for one vote, and the same for all of several.
     """
-    opened = open_backend(backend)
-    sampling = opened.model.sampling
-    if temperature is not None:
-        sampling = replace(sampling, temperature=_checked(temperature))
     effort = Effort(
         mode,
         votes,
@@ -95,9 +91,9 @@ def genprm_nano(
         output_characters=200,
         tau=tau,
         stop_at_wrong=stop_at_wrong,
-        sampling=sampling,
+        sampling=replace(GENPRM_SAMPLING, temperature=_checked(temperature)),
     )
-    return _made(opened, "nano", effort, sandbox, reduction)
+    return _made(open_backend(backend), "nano", effort, sandbox, reduction)
 
 
 def _checked(temperature: float) -> float:
