@@ -75,7 +75,7 @@ def genprm_nano(
     temperature: float = GENPRM_SAMPLING.temperature,
     sandbox: Tier = "strict",
 ) -> GenPRM:
-    """The nano GenPRM, strong or (`backend=nano:verifier-weak`) weak, made to run its code.
+    """The nano GenPRM. It has to run its code: without, it copies what it should recompute.
 
     What follows a step that it calls wrong is not judged: the least score decides about a prefix.
     `temperature` 0 is greedy: best for one vote, and the same for all of several.

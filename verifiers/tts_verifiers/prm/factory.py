@@ -9,7 +9,7 @@ from tts_verifiers.prm.heads import HeadPRM, qwen, qwen_outcome
 from tts_verifiers.prm.heads import skywork as skywork_layout
 from tts_verifiers.prm.opening import QWEN_PRM_7B, QWEN_RM, SKYWORK, open_head, sized
 from tts_verifiers.prm.outcome import OutcomeRM
-from tts_verifiers.prm.spelling import MATH_SHEPHERD, RLHFLOW, RLHFLOW_PROCESSBENCH
+from tts_verifiers.prm.spelling import MATH_SHEPHERD, RLHFLOW
 
 XIONG = Paper(
     "An Implementation of Generative PRM",
@@ -37,11 +37,6 @@ def rlhflow(backend: str, reduction: Reduction = Reduction.LAST) -> BoundaryPRM:
 def math_shepherd(backend: str, reduction: Reduction = Reduction.MIN) -> BoundaryPRM:
     """Math-Shepherd behind an engine; `backend` is its spec."""
     return BoundaryPRM(open_backend(backend), MATH_SHEPHERD, reduction=reduction)
-
-
-def prm_nano(backend: str = "nano:prm", reduction: Reduction = Reduction.MIN) -> BoundaryPRM:
-    """The nano discriminative PRM: a label a step, no reasons, no code."""
-    return BoundaryPRM(open_backend(backend), RLHFLOW_PROCESSBENCH, reduction=reduction)
 
 
 def prm_qwen_7b(
