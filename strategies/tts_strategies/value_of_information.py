@@ -80,8 +80,8 @@ class ValueOfInformation:
     as correct accuracy, and one less error accuracy.
     """
 
-    sure: float = 0.99  # stop at this P(the answer is right)
-    least_gain: float = 0.002  # of P(right), for the price of one sample
+    sure: float = 0.999  # stop at this P(the answer is right)
+    least_gain: float = 1e-4  # of P(right), for the price of one sample
     at_most: int = 256  # solutions
     votes: int = 4  # most on one solution
     approves_right: float = 0.9
