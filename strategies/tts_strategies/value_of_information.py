@@ -5,6 +5,9 @@ answer is right, per unit of compute at the prices measured so far, and buys the
 the knowledge gradient, Frazier & Powell 2010). What is believed of the answers is in
 `tts.budget.evidence`, what an action is worth in `tts.budget.worth`; the same beliefs choose the
 answer at the end. Samples are written unjudged: a vote is bought where it can change the choice.
+
+It ends when what it wants next does not fit the budget at its worst. Under a budget of FLOPs, where
+the worst case of a vote counts no cached prompt, that can be long before the budget is spent.
 """
 
 from __future__ import annotations
