@@ -114,7 +114,6 @@ def _truncated(
     beyond = ranked[rows, np.minimum(most, size - 1)]
     # By how little the token after the last one kept was not kept instead of it.
     gap = (ranked[rows, most - 1] - beyond) / ranked.sum(axis=1)
-    near_rank = np.where(most < size, gap, np.inf)
     ranked[np.arange(size) >= most[:, None]] = 0.0
     sums = ranked.cumsum(axis=1)
     shares = (sums - ranked) / sums[:, -1:]  # of the likelier ones
@@ -127,6 +126,8 @@ def _truncated(
     last = (ranked > 0).sum(axis=1) - 1
     place = np.minimum((sums <= target[:, None]).sum(axis=1), last)
     margins = _distance(sums, ranked, place, target) / sums[:, -1]
+    # Which of two unlikely tokens is the last one kept matters to nobody who draws another one.
+    near_rank = np.where((most < size) & (place == most - 1), gap, np.inf)
     return order[rows, place], np.minimum(margins, np.minimum(near_rank, near_share))
 
 

@@ -136,3 +136,11 @@ def test_equal_tokens_rank_by_id(axis: Callable[[Any], Any]) -> None:
         axis(logits), axis(np.linspace(0, 0.99, 4)), parameters(len(axis(logits)), top_k=3)
     )
     assert set(drawn.tokens.tolist()) <= {0, 1, 2}
+
+
+def test_a_near_tie_among_tokens_that_are_not_drawn_makes_no_draw_doubtful() -> None:
+    logits = np.array([[20.0, 19.0, *np.linspace(1.0, 0.9, 600)]], np.float32)
+    how = Parameters(np.float32([0.6]), np.float32([0.95]), np.array([20]))
+    drawn = draw(logits, np.array([0.3]), how)
+    assert drawn.tokens.tolist() == [0]
+    assert drawn.margins[0] > 0.01
