@@ -24,7 +24,7 @@ def test_wrong_answers_are_shown_and_have_a_code(tts):
     assert "Next" in outcome.out
 
 
-def test_a_right_last_answer_is_success_and_its_steps_are_shown(tts, monkeypatch):
+def test_a_right_answer_is_success_and_its_steps_are_shown(tts, monkeypatch):
     def knows(text: str, seed: int) -> str:
         return "A step\n\nThe answer is \\boxed{4987}."
 
