@@ -35,6 +35,16 @@ class Docket:
         """The most that it can cost to have `node` judged, and a step of `more_tokens` after it."""
         return self._verifier.bound(self._case(node), more_tokens)
 
+    def next_bound(self, node: Node, votes: int | None = None) -> Cost | None:
+        """The most that the first thing that `judge(node, votes)` does can cost; None: nothing."""
+        for step in node.path():
+            if step.key not in self._asked:
+                return self._verifier.bound(self._case(step), 0)
+        said = node.judgement
+        if votes is None or said is None or not self._verifier.sampled or len(said.votes) >= votes:
+            return None
+        return self._verifier.bound(self._case_for_more(node, votes), 0)
+
     async def judge(self, node: Node, votes: int | None = None) -> None:
         """Have judged what is not judged yet on the path to `node`, and `votes` given on its step.
 
@@ -93,14 +103,19 @@ class Docket:
 
     async def _hear_more(self, node: Node, votes: int) -> None:
         """Have more votes given on the step of `node`, which is judged."""
+        before = node.judgement
+        await self._ask_alone(node, self._case_for_more(node, votes))
+        assert before is not None
         assert node.judgement is not None
-        path, before = node.path(), node.judgement
-        judged = tuple(each.judgement for each in path[:-1])
-        seeds = (node_seed(self._seed, self._problem.id, node.key),)
-        case = Case(self._problem, node.steps(), judged, seeds, votes, before.votes)
-        await self._ask_alone(node, case)
         if node.judgement.score != before.score:
             self._follow(node)
+
+    def _case_for_more(self, node: Node, votes: int) -> Case:
+        """The judged step of `node`, with what was said of it, to be given `votes` in all."""
+        judged = tuple(each.judgement for each in node.path()[:-1])
+        seeds = (node_seed(self._seed, self._problem.id, node.key),)
+        heard = () if node.judgement is None else node.judgement.votes
+        return Case(self._problem, node.steps(), judged, seeds, votes, heard)
 
     def _follow(self, node: Node) -> None:
         """Let scores below `node` follow from its new judgement.

@@ -190,7 +190,7 @@ class Run:
         if self._reason is StopReason.DONE and leaf is self._journal.tree.root:
             return
         room = self._ledger.room()
-        prompt = self._policy.bound(self._search.problem, leaf.steps(), 0).prompt_tokens
+        prompt = self._search.new_prompt_tokens(leaf)
         per_token = 2 * self._policy.model.parameters
         affordable = min(room.tokens, room.flops / per_token - prompt if per_token else math.inf)
         max_tokens = min(self._search.tokens_left(leaf), affordable)

@@ -20,7 +20,19 @@ from tts.policy import Policy
 from tts.refine import complaint
 from tts.seeds import node_seed
 from tts.tree import Node
-from tts.types import PLAIN, POLICY, VERIFIER, Account, Finish, Key, Manner, Problem, Revising, Step
+from tts.types import (
+    PLAIN,
+    POLICY,
+    VERIFIER,
+    Account,
+    Cost,
+    Finish,
+    Key,
+    Manner,
+    Problem,
+    Revising,
+    Step,
+)
 from tts.verifier import Verifier
 
 
@@ -110,6 +122,17 @@ class RunningSearch:
             await self._docket.judge(node, votes)
         return node
 
+    def can_complete(self, node: Node, *, manner: Manner = PLAIN) -> bool:
+        manner = self._own(manner)
+        bound = self._bound(node, max(0, self.tokens_left(node, manner)), manner)
+        return self._ledger.may_fit({POLICY: bound})
+
+    def can_judge(self, node: Node, votes: int | None = None) -> bool:
+        if self._docket is None:
+            return True
+        bound = self._docket.next_bound(node, votes)
+        return bound is None or self._ledger.may_fit({VERIFIER: bound})
+
     async def revise(
         self, node: Node, how: Revising = Revising.AUTO, *, judge: bool = True
     ) -> Node | None:
@@ -153,6 +176,10 @@ class RunningSearch:
         prompt = self._policy.bound(self.problem, node.steps(), 0, manner).prompt_tokens
         return min(room, self._policy.model.context_tokens - prompt)
 
+    def new_prompt_tokens(self, node: Node) -> int:
+        """What of the prompt after `node` would be computed for the first time."""
+        return self._bound(node, 0, PLAIN).new_tokens
+
     def _own(self, manner: Manner) -> Manner:
         """`manner` with this search's own temperature where it names none."""
         if self._temperature is None or manner.temperature is not None:
@@ -179,10 +206,24 @@ class RunningSearch:
         max_tokens = max(
             0, min(self._policy.model.dialect.step_tokens, self.tokens_left(parent, manner))
         )
-        bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens, manner)}
+        bounds = {POLICY: self._bound(parent, max_tokens, manner)}
         if docket is not None:
             bounds[VERIFIER] = docket.bound(parent, max_tokens)
         return _Ground(steps, max_tokens, bounds)
+
+    def _bound(self, node: Node, max_tokens: int, manner: Manner) -> Cost:
+        """The most that sampling after `node` can cost.
+
+        Where the prefix was sampled in the same conversation and is sent back as it came, its
+        tokens have been computed, but for the last, which was drawn and not read.
+        """
+        bound = self._policy.bound(self.problem, node.steps(), max_tokens, manner)
+        same = all(
+            each.step is not None and each.step.token_ids and each.manner.asks_like(manner)
+            for each in node.path()
+        )
+        known = bound.prompt_tokens - 1 if same and node.depth else 0
+        return bound.where_known(known)
 
     async def _extend(
         self, ground: _Ground, key: Key, manner: Manner, docket: Docket | None
@@ -191,7 +232,8 @@ class RunningSearch:
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
         async with self._ledger.hold(ground.bounds, len(key)) as hold:
-            with self.pace.timed() as written, hold.charge(POLICY) as meter:
+            known = ground.bounds[POLICY].recomputed_tokens
+            with self.pace.timed() as written, hold.charge(POLICY, known) as meter:
                 step = await self._policy.extend(
                     self.problem,
                     ground.steps,
@@ -201,6 +243,7 @@ class RunningSearch:
                     manner=manner,
                 )
                 written.tokens = step.cost.output_tokens
+                step = _booked(step, known)
             if docket is None:
                 return self._add(key, step, manner)
             with docket.asking(key):
@@ -216,20 +259,21 @@ class RunningSearch:
     async def _write(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Node:
         if max_tokens < 1:
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
-        steps = node.steps()
-        bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens, manner)}
-        async with self._ledger.hold(bounds, len(key)) as hold:
-            with self.pace.timed(whole=True) as written, hold.charge(POLICY) as meter:
+        bound = self._bound(node, max_tokens, manner)
+        async with self._ledger.hold({POLICY: bound}, len(key)) as hold:
+            charging = hold.charge(POLICY, bound.recomputed_tokens)
+            with self.pace.timed(whole=True) as written, charging as meter:
                 rest = await self._policy.complete(
                     self.problem,
-                    steps,
+                    node.steps(),
                     max_tokens=max_tokens,
                     seed=node_seed(self._seed, self.problem.id, key, manner),
                     meter=meter,
                     manner=manner,
                 )
                 written.tokens = sum(step.cost.output_tokens for step in rest)
-        for step in rest:
+        known = bound.recomputed_tokens
+        for step in (_booked(rest[0], known), *rest[1:]):
             node = self._add(key, step, manner)
             key = (*key, 0)
             self._sampled[node.key] = 1  # so that a later sample here gets another key
@@ -258,6 +302,12 @@ class _Ground:
     steps: tuple[Step, ...]
     max_tokens: int
     bounds: Bounds
+
+
+def _booked(step: Step, known: int) -> Step:
+    """`step` at the cost that was booked, when the first `known` tokens of its prompt were paid."""
+    cost = step.cost.where_known(known)
+    return step if cost is step.cost else replace(step, cost=cost)
 
 
 _by_key = attrgetter("key")

@@ -96,6 +96,21 @@ class Search(Protocol):
         """
         ...
 
+    def can_complete(self, node: Node, *, manner: Manner = PLAIN) -> bool:
+        """Whether `complete(node, judge=False)` fits what is left, at its worst.
+
+        The search ends when all that it waits for can never fit; who asks first can do something
+        cheaper instead.
+        """
+        ...
+
+    def can_judge(self, node: Node, votes: int | None = None) -> bool:
+        """Whether what `judge(node, votes)` does first fits what is left, at its worst.
+
+        Steps are judged one by one: ask for each of a path. True where nothing is to be done.
+        """
+        ...
+
     async def revise(
         self, node: Node, how: Revising = Revising.AUTO, *, judge: bool = True
     ) -> Node | None:

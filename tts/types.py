@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, NewType
 
@@ -55,11 +55,24 @@ class Cost:
     """Requests to the engine."""
     code_seconds: float = 0.0
     """CPU seconds of model-written code."""
+    recomputed_tokens: int = 0
+    """Tokens of the prompts that the engine had computed before for the same search, and computed
+    again: its cache had lost them."""
 
     @property
     def computed_tokens(self) -> int:
         """Tokens that passed through the model: prefill that was not cached, and decoding."""
         return self.prompt_tokens - self.cached_tokens + self.output_tokens
+
+    @property
+    def new_tokens(self) -> int:
+        """Of these, what was computed for the first time."""
+        return self.computed_tokens - self.recomputed_tokens
+
+    def where_known(self, tokens: int) -> Cost:
+        """The cost of one request whose first `tokens` tokens had been computed before."""
+        lost = min(tokens, self.prompt_tokens) - self.cached_tokens
+        return self if lost <= 0 else replace(self, recomputed_tokens=lost)
 
     def __add__(self, other: Cost) -> Cost:
         if self is FREE:
@@ -71,6 +84,7 @@ class Cost:
             self.samples + other.samples,
             self.calls + other.calls,
             self.code_seconds + other.code_seconds,
+            self.recomputed_tokens + other.recomputed_tokens,
         )
 
 
@@ -114,6 +128,10 @@ class Manner:
             raise ConfigError(f"temperature={self.temperature} must be 0 or above")
         if self.draft is not None and self.instruction is None:
             raise ConfigError("a draft is shown with an instruction of what to do about it")
+
+    def asks_like(self, other: Manner) -> bool:
+        """Whether the conversation before the answer is the same."""
+        return (self.instruction, self.draft) == (other.instruction, other.draft)
 
 
 PLAIN: Final = Manner()

@@ -6,8 +6,8 @@ the knowledge gradient, Frazier & Powell 2010). What is believed of the answers 
 `tts.budget.evidence`, what an action is worth in `tts.budget.worth`; the same beliefs choose the
 answer at the end. Samples are written unjudged: a vote is bought where it can change the choice.
 
-It ends when what it wants next does not fit the budget at its worst. Under a budget of FLOPs, where
-the worst case of a vote counts no cached prompt, that can be long before the budget is spent.
+What does not fit the budget at its worst is not considered, so that samples go on where votes have
+become too dear. A wrong step settles a vote: what follows it is not judged.
 """
 
 from __future__ import annotations
@@ -53,7 +53,13 @@ class _Solution:
     votes: int = 0
 
     def witness(self) -> Witness:
-        return Witness(self.label, self.end.score if self.votes else None, self.votes)
+        judged = [each.score for each in self.end.path() if each.judgement is not None]
+        return Witness(self.label, judged[-1] if judged and self.votes else None, self.votes)
+
+    @property
+    def next_asked(self) -> tuple[Node, int | None]:
+        """What the next vote is about: all of it, then its most doubtful step once more."""
+        return (self.end.doubted or self.end, self.votes + 1) if self.votes else (self.end, None)
 
 
 @dataclass
@@ -145,7 +151,7 @@ class ValueOfInformation:
         first = state.first_votes.price(sample)
         more = state.more_votes.price(first)
         offers: list[tuple[float, Offer]] = []
-        if len(state.solutions) < self.at_most:
+        if len(state.solutions) < self.at_most and search.can_complete(search.root):
             for verified in (False, True):
                 price = sample + first if verified else sample
                 offers += [
@@ -153,7 +159,7 @@ class ValueOfInformation:
                     for offer in sampling(tally, evidence, search.rng, verified=verified)
                 ]
         for label in range(len(tally.counts)):
-            heard = [each.votes for each in self._askable(state, label)]
+            heard = [each.votes for each in self._askable(search, state, label)]
             if heard:
                 offers += [
                     (_price(sorted(heard)[: offer.actions], first, more), offer)
@@ -161,8 +167,14 @@ class ValueOfInformation:
                 ]
         return offers
 
-    def _askable(self, state: _State, label: int) -> list[_Solution]:
-        return [each for each in state.solutions if each.label == label and each.votes < self.votes]
+    def _askable(self, search: Search, state: _State, label: int) -> list[_Solution]:
+        return [
+            each
+            for each in state.solutions
+            if each.label == label
+            and each.votes < self.votes
+            and search.can_judge(*each.next_asked)
+        ]
 
     async def _sample(self, search: Search, state: _State) -> None:
         before = search.spent[POLICY]
@@ -172,21 +184,32 @@ class ValueOfInformation:
         state.solutions.append(_Solution(end, await search.answer_class(end)))
 
     async def _vote(self, search: Search, state: _State, label: int) -> None:
-        """On the solution with the fewest votes: first on all of it, then on its worst step."""
-        asked = min(self._askable(state, label), key=lambda each: each.votes)
+        """On the solution with the fewest votes."""
+        asked = min(self._askable(search, state, label), key=lambda each: each.votes)
         before, kind = search.spent[VERIFIER], state.first_votes
-        if asked.votes:
+        node, votes = asked.next_asked
+        if votes is not None:
             kind = state.more_votes
-            doubted = asked.end.doubted or asked.end
-            said = doubted.judgement
-            await search.judge(doubted, asked.votes + 1)
-            if doubted.judgement is said:  # it has nothing to add
+            said = node.judgement
+            await search.judge(node, votes)
+            if node.judgement is said:  # it has nothing to add
                 asked.votes = self.votes
                 return
-        await search.judge(asked.end)
-        asked.votes += 1
+        heard = await _judged(search, asked.end)
+        asked.votes += heard
         kind.total += search.spent[VERIFIER] - before
         kind.times += 1
+
+
+async def _judged(search: Search, end: Node) -> bool:
+    """Have the path to `end` judged up to its first wrong step; False if the budget forbids it."""
+    for node in end.path():
+        if end.first_wrong is not None:
+            break
+        if not search.can_judge(node):
+            return False
+        await search.judge(node)
+    return True
 
 
 def _price(heard: list[int], first: float, more: float) -> float:

@@ -12,6 +12,7 @@ import pytest
 
 from tts import Engine
 from tts.answers import Roll, Verdict
+from tts.backends.base import Dialect
 from tts.backends.fake import FakeBackend
 from tts.budget.budget import Budget
 from tts.errors import ConfigError
@@ -56,6 +57,54 @@ def test_what_is_not_judged_holds_nothing_for_the_verifier() -> None:
     assert [set(event.bounds) for event in held] == [{POLICY}] * 3
     assert not any(isinstance(event, Judged) for event in result.events)
     assert result.spend.verifier.calls == 0
+
+
+def test_flops_count_the_tokens_of_a_prompt_once_even_for_an_engine_without_a_cache() -> None:
+    async def explore(search: Search) -> None:
+        first, _ = await search.expand(search.root, 2)
+        await search.expand(first, 3)
+
+    result = Bench(script=lambda text, seed: "a\n\nb\n\n\\boxed{1}").solve(Does(explore))
+    sampled = [node for node in result.tree if node.step and node.step.cost.calls]
+    for node in sampled:
+        assert node.step is not None
+        cost = node.step.cost
+        read_again = 1 if node.depth > 1 else cost.prompt_tokens  # a root's prompt; a last token
+        assert cost.new_tokens == read_again + cost.output_tokens
+        assert cost.computed_tokens == cost.prompt_tokens + cost.output_tokens
+    assert result.spend.policy.new_tokens == sum(
+        node.step.cost.new_tokens for node in sampled if node.step
+    )
+
+
+def test_a_prefix_that_was_asked_for_differently_is_new_to_the_conversation() -> None:
+    async def explore(search: Search) -> None:
+        (told,) = await search.expand(search.root, manner=Manner(instruction="Be brief."))
+        await search.expand(told)
+        await search.expand(told, manner=Manner(instruction="Be brief."))
+
+    dialect = Dialect(system="You solve problems.")
+    result = Bench(dialect=dialect, script=lambda text, seed: "a\n\n").solve(Does(explore))
+    plain, alike = (result.tree[0, index].step for index in (0, 1))
+    assert plain is not None
+    assert alike is not None
+    assert plain.cost.recomputed_tokens == 0
+    assert alike.cost.recomputed_tokens == alike.cost.prompt_tokens - 1
+
+
+def test_who_asks_whether_something_fits_is_not_ended_by_it() -> None:
+    left: list[bool] = []
+
+    async def explore(search: Search) -> None:
+        end = await search.complete(search.root, judge=False)
+        left.append(search.can_judge(end))
+        left.append(search.can_complete(search.root))
+
+    longest = FakeBackend().model.dialect.answer_tokens
+    bench = Bench(script=lambda text, seed: "a" * (longest - 20) + "\\boxed{1}")
+    result = bench.solve(Does(explore), Budget(tokens=1.5 * longest))
+    assert left == [True, False]
+    assert result.stop_reason is StopReason.DONE
 
 
 def test_a_path_is_judged_when_it_is_asked_for_and_each_step_once() -> None:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +25,7 @@ from training.verifier.conversation import (  # noqa: E402
 )
 from training.verifier.execute import approves, run  # noqa: E402
 from training.verifier.slips import with_slip  # noqa: E402
-from training.verifier.teacher import critique  # noqa: E402
+from training.verifier.teacher import by_digits, critique  # noqa: E402
 from tts_nano.problems import (  # noqa: E402
     FAMILIES,
     LEVELS,
@@ -32,6 +34,7 @@ from tts_nano.problems import (  # noqa: E402
     label,
     solution,
 )
+from tts_nano.problems.expression import Binary, Operator  # noqa: E402
 from tts_verifiers.genprm import profiles  # noqa: E402
 
 
@@ -90,10 +93,38 @@ def test_the_output_of_code_is_what_python_prints(capsys: pytest.CaptureFixture[
 def test_the_analysis_of_a_wrong_value_does_not_contain_it() -> None:
     problem = posed("reduction", "Evaluate 85 * 3 - 59 * 4.")
     found = critique(problem, None, "85 * 3 = 265, so 265 - 59 * 4.")
-    assert found.analysis == "85 * 3: 240 + 15 = 255, and so 255 - 59 * 4."
+    assert found.analysis == "85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255, and so 255 - 59 * 4."
     assert found.code == "print(85 * 3 == 265, 85 * 3 - 59 * 4 == 265 - 59 * 4)"
     assert found.output == "False False"
     assert not found.right
+
+
+@pytest.mark.parametrize(
+    ("operation", "digits"),
+    [
+        (("+", 360, 887), "0 + 7 = 7, 6 + 8 = 14, 3 + 8 + 1 = 12: "),
+        (("+", 1300, 8), "0 + 8 = 8: "),
+        (("-", 815, 96), "15 - 6 = 9, 11 - 9 - 1 = 1, 8 - 1 = 7: "),
+        (("*", 7, 716), "6 * 7 = 42, 1 * 7 + 4 = 11, 7 * 7 + 1 = 50: "),
+        (("/", 1550, 2), "15 = 7 * 2 + 1, 15 = 7 * 2 + 1, 10 = 5 * 2: "),
+        (("+", 2, 7), ""),
+        (("-", 4, 25), ""),
+    ],
+)
+def test_a_value_is_worked_out_digit_by_digit(
+    operation: tuple[Operator, int, int], digits: str
+) -> None:
+    assert by_digits(Binary(*operation)) == digits
+
+
+@given(st.sampled_from("+-*/"), st.integers(0, 9999), st.integers(1, 9999))
+def test_every_place_is_a_true_statement(operator: Operator, a: int, b: int) -> None:
+    if operator == "/":
+        b %= 9
+        a, b = a * (b + 1), b + 1
+    for place in by_digits(Binary(operator, a, b)).removesuffix(": ").split(", "):
+        left, _, right = place.partition(" = ")
+        assert not right or eval(left) == eval(right)
 
 
 def test_an_operation_that_is_not_in_the_state_is_wrong() -> None:
@@ -105,7 +136,7 @@ def test_an_operation_that_is_not_in_the_state_is_wrong() -> None:
 def test_a_translation_is_read_by_the_teacher_and_compared_by_the_code() -> None:
     problem = posed("words", "Take the sum of 37 and 48, multiply by 3.")
     found = critique(problem, None, "The expression is 37 + 48 * 3.")
-    assert found.analysis == "The problem is (37 + 48) * 3."
+    assert found.analysis == "The problem is 37 + 48, (37 + 48) * 3."
     assert found.code == "print((37 + 48) * 3 == 37 + 48 * 3)"
     assert found.output == "False"
 
@@ -113,7 +144,9 @@ def test_a_translation_is_read_by_the_teacher_and_compared_by_the_code() -> None
 def test_a_move_is_done_again_on_both_sides_of_the_equation() -> None:
     problem = posed("equations", "Solve (3 * x + 14) * 2 - 5 = 95.")
     found = critique(problem, None, "Add 5: 95 + 5 = 100, so (3 * x + 14) * 2 = 100.")
-    assert found.analysis == "Add 5: 95 + 5: 100, and so (3 * x + 14) * 2 = 100."
+    assert found.analysis == (
+        "Add 5: 95 + 5: 5 + 5 = 10, 9 + 1 = 10: 100, and so (3 * x + 14) * 2 = 100."
+    )
     assert found.code == (
         "x = 7\nprint(95 + 5 == 100, ((3 * x + 14) * 2 - 5) + 5 == (3 * x + 14) * 2, 95 + 5 == 100)"
     )

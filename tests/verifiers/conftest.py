@@ -71,6 +71,10 @@ class ScriptedBackend:
     parameters: int = 7
     tokenizer: Words = field(default_factory=Words)
     requests: list[Request] = field(default_factory=list)
+    computed: list[tuple[int, ...]] = field(default_factory=list)
+    """Every sequence of ids that has passed through the model."""
+    unfounded: list[Request] = field(default_factory=list)
+    """Requests that call known what was never computed."""
     closed: int = 0
 
     @property
@@ -83,6 +87,9 @@ class ScriptedBackend:
 
     async def generate(self, request: Request, meter: Meter) -> Generation:
         self.requests.append(request)
+        known = request.prompt[: request.known]
+        if not any(ids[: len(known)] == known for ids in self.computed) and known:
+            self.unfounded.append(request)
         room = self.context_tokens - len(request.prompt)
         if room < 1:
             raise Overlong("no room")
@@ -90,6 +97,7 @@ class ScriptedBackend:
         with meter.call(request.bound) as reading:
             await anyio.lowlevel.checkpoint()
             samples = tuple(self._sample(request, seed, room) for seed in request.seeds)
+            self.computed += [request.prompt + sample.token_ids[:-1] for sample in samples]
             output = sum(len(sample.token_ids) for sample in samples)
             reading.cost = Cost(len(request.prompt), 0, output, len(samples), 1)
         return Generation(samples, reading.cost)

@@ -4,6 +4,7 @@ import math
 import random
 
 import anyio
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def within(cost: Cost, bound: Cost) -> bool:
         and cost.samples <= bound.samples
         and cost.calls <= bound.calls
         and cost.code_seconds <= bound.code_seconds
+        and cost.new_tokens <= bound.new_tokens
     )
 
 
@@ -106,5 +108,18 @@ async def judge(kit, effort, profile, before, after, context, seed) -> None:
     assert told == meter.cost
     for verdict in verdicts:
         assert verdict is None or verdict.score is not None or verdict.reason
+    assert not backend.unfounded
     for request in backend.requests:
         assert len(request.prompt) < context
+
+
+@pytest.mark.anyio
+async def test_a_vote_that_goes_on_from_a_conversation_is_held_for_what_is_new_in_it(kit) -> None:
+    backend = kit.Backend(lambda text, seed: "It is 7.\n</analyze>\n")
+    verifier = GenPRM(backend, PROFILES["nano"], Effort(Mode.COT, tokens=64))
+    problem = Problem("p", "What is 7? " + "Think. " * 100)
+    steps = (Step("It is 7.\n\n"), Step("So 7.\n\n"))
+    first = await verifier.judge(Case(problem, steps[:1], (), (1,)), Meter())
+    bound = verifier.bound(Case(problem, steps, tuple(first), (2,)), 0)
+    assert bound.prompt_tokens > 1400  # the problem alone is 700, and two requests bring it
+    assert bound.new_tokens < 300

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -50,14 +50,18 @@ class Request:
     """Token ids whose raw log-probability at the FIRST output position is wanted."""
     priority: int = 0
     """Larger is served earlier, where the engine has priorities."""
+    known: int = field(default=0, repr=False)
+    """Leading tokens of the prompt that were computed before for the same search. It decides no
+    sample: an engine that has lost them computes them again, at no one's charge."""
 
     @property
     def bound(self) -> Cost:
         """The most this request can cost: its prompt once, since its samples share it."""
         n = len(self.seeds)
-        return Cost(
+        whole = Cost(
             prompt_tokens=len(self.prompt), output_tokens=self.max_tokens * n, samples=n, calls=1
         )
+        return whole.where_known(self.known)
 
 
 @dataclass(frozen=True, slots=True)

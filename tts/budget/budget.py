@@ -60,8 +60,9 @@ class Budget:
     tokens: float | None = None
     """Output tokens of policy and verifier together, discarded ones included."""
     flops: float | None = None
-    """2 x parameters x computed tokens (prefill that was not cached, and decoding), summed over
-    both models."""
+    """2 x parameters x tokens computed for the first time (prefill and decoding), summed over both
+    models. What an engine computes again because its cache has lost it is reported, not counted:
+    what a budget buys does not depend on what else the engine had to do."""
     seconds: float | None = None
     """Wall-clock time from the start of the search."""
     samples: float | None = None
@@ -102,7 +103,7 @@ class Rates:
         """`cost` in the units of a ledger."""
         return Amount(
             tokens=cost.output_tokens,
-            flops=cost.computed_tokens * self.flops_per_token.get(account, 0.0),
+            flops=cost.new_tokens * self.flops_per_token.get(account, 0.0),
             samples=cost.samples if account == POLICY else 0,
             calls=cost.calls,
         )

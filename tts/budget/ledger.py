@@ -67,6 +67,10 @@ class Purse:
             default=1.0,
         )
 
+    def may_fit(self, amount: Amount) -> bool:
+        """Whether `amount` can be held, now or when all that is held has been given back."""
+        return amount.plus(self.spent).plus(self._reserve).within(self.limit)
+
     async def acquire(self, amount: Amount, depth: int, give_up: Callable[[], None]) -> None:
         """Hold `amount`; wait for it if need be. `give_up` is called when it can never fit."""
         if not self._waiters and self._fits(amount):
@@ -175,13 +179,15 @@ class Hold:
         self._ledger.close()
 
     @contextmanager
-    def charge(self, account: Account) -> Iterator[Meter]:
+    def charge(self, account: Account, known: int = 0) -> Iterator[Meter]:
         """Work on `account`: what is booked on the meter replaces what was held for it.
+
+        `known` is how much of the prompts of that work was computed before for the same search.
 
         Raises:
             PluginError: the work cost more than the bound that its author gave.
         """
-        meter = Meter()
+        meter = Meter(known=known)
         held = self._amounts[account]
         try:
             yield meter
@@ -230,6 +236,13 @@ class Ledger:
     def spent(self) -> Amount:
         """What this search has spent."""
         return self._purses[0].spent
+
+    def may_fit(self, bounds: Bounds) -> bool:
+        """Whether work with these bounds can be begun, now or later."""
+        amount = NOTHING
+        for account, bound in bounds.items():
+            amount = amount.plus(self.rates.amount(account, bound))
+        return all(purse.may_fit(amount) for purse in self._purses)
 
     def room(self) -> Amount:
         """What could be held now."""

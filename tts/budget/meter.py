@@ -21,16 +21,21 @@ class Meter:
     """Sums the costs of the calls made for one hold."""
 
     cost: Cost = field(default=FREE)
+    known: int = 0
+    """Leading tokens of every prompt that were computed before for the same search."""
 
     @contextmanager
     def call(self, bound: Cost) -> Iterator[Reading]:
         """Book one call, whichever way the block is left.
 
         Set `reading.cost` as soon as it is known. A call that ends without (cancelled, dead
-        engine) is charged `bound`, the most it can have cost: never too little.
+        engine) is charged `bound`, the most it can have cost: never too little. What was
+        known of the prompt, by `bound` or by `known`, and the engine did not have, is booked as
+        computed again.
         """
         reading = Reading()
         try:
             yield reading
         finally:
-            self.cost += bound if reading.cost is None else reading.cost
+            cost = bound if reading.cost is None else reading.cost
+            self.cost += cost.where_known(max(self.known, bound.recomputed_tokens))

@@ -75,6 +75,8 @@ class CostDocument(TypedDict):
     samples: int
     calls: int
     code_seconds: float
+    recomputed_tokens: int
+    """Computed again because the cache had lost them; not charged to a budget of FLOPs."""
 
 
 class SpendDocument(TypedDict):
@@ -186,4 +188,5 @@ def _cost(cost: Cost) -> CostDocument:
         "samples": cost.samples,
         "calls": cost.calls,
         "code_seconds": cost.code_seconds,
+        "recomputed_tokens": cost.recomputed_tokens,
     }

@@ -8,7 +8,7 @@ step (after a trailing delimiter) is not shown and takes no paragraph number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tts.verifier import Case, Judgement, Step
 from tts_verifiers.genprm.ballot import Outvoted, heir, is_right
@@ -23,6 +23,9 @@ class Thread:
     """Up to and including the last assistant's turn."""
     critiques: tuple[str, ...] = ()
     """What the assistant said, for the code in it."""
+    computed: int = field(default=0, compare=False)
+    """How many of `ids` the engine has computed: all up to the last verdict, where that was given
+    in this very conversation."""
 
 
 class Minutes:
@@ -35,7 +38,7 @@ class Minutes:
         self._problem = case.problem.prompt
         self._outvoted = outvoted
         self.threads = [Thread(notation.begin(profile.system))] * chains
-        self.direct = notation.begin(profile.system_direct)
+        self.direct = Thread(notation.begin(profile.system_direct))
         self.number = 1
         """Of the next paragraph."""
         for step, judgement in zip(case.steps, case.judged, strict=False):
@@ -62,11 +65,27 @@ class Minutes:
         content = self._notation.content(self._problem, shown, self.number)
         score = None if judgement is None else judgement.score
         bare = self._notation.bare(score is None or is_right(score))
-        self.direct += self._notation.past(content, bare.opening + bare.ids)
-        for chain, thread in enumerate(self.threads):
+        whole = bare.opening + bare.ids
+        self.direct = self._after(self.direct, content, whole, score)
+        before = list(self.threads)
+        for chain, thread in enumerate(before):
             vote = heir(judgement, chain, self._outvoted)
-            reply = bare.opening + bare.ids if vote is None else vote.token_ids
-            critiques = thread.critiques if vote is None else (*thread.critiques, vote.critique)
-            ids = thread.ids + self._notation.past(content, reply)
-            self.threads[chain] = Thread(ids, critiques)
+            if judgement is None or vote is None:
+                self.threads[chain] = self._after(thread, content, whole, None)
+                continue
+            voter = before[judgement.votes.index(vote) % len(before)]
+            heard = vote.score if voter.ids == thread.ids else None
+            told = self._after(thread, content, vote.token_ids, heard)
+            self.threads[chain] = replace(told, critiques=(*thread.critiques, vote.critique))
         self.number += 1
+
+    def _after(self, thread: Thread, content: str, reply: Ids, heard: float | None) -> Thread:
+        """`thread` with one exchange more; `heard` is the score, if it was given in `thread`."""
+        ids = thread.ids + self._notation.past(content, reply)
+        computed = thread.computed
+        # Without a header between the turns they may be spelt together, and so in other ids.
+        if heard is not None and self._notation.profile.header:
+            unread = self._notation.closing(is_right(heard))
+            end = self._notation.fixed(self._notation.profile.markup.assistant_close)
+            computed = len(ids) - len(end) - len(unread)
+        return replace(thread, ids=ids, computed=computed)

@@ -45,6 +45,8 @@ class Draft:
     """What follows it."""
     text: str
     """All of it."""
+    computed: int | None = None
+    """How many of `ids` the engine has computed; None until it has sampled any."""
 
     def __len__(self) -> int:
         """Tokens."""
@@ -59,7 +61,8 @@ class Draft:
         ids = sample.token_ids
         if sample.ending is Ending.EOS and ids and ids[-1] in eos_ids:
             ids = ids[:-1]
-        return self.then(ids, sample.text)
+        # The last token was drawn and not read.
+        return replace(self.then(ids, sample.text), computed=len(self.ids) + max(len(ids) - 1, 0))
 
 
 class Notation:
@@ -164,10 +167,14 @@ class Notation:
         end = max(len(self.fixed(text)) for text in (ANALYZED, VERIFIED))
         return end + len(self.fixed(OUTPUT)) + len(self.fixed(BRACE))
 
+    def closing(self, right: bool) -> Ids:
+        """What ends a turn from the verdict on: nobody samples it."""
+        return self.fixed(YES if right else NO) + self.fixed(CLOSE)
+
     @property
     def closing_tokens(self) -> int:
         """The most ids of a verdict and of what stands after it."""
-        return max(len(self.fixed(YES)), len(self.fixed(NO))) + len(self.fixed(CLOSE))
+        return max(len(self.closing(right)) for right in (True, False))
 
     def _encode(self, content: str, what_follows: str, *, markup: bool = True) -> Ids:
         clean = content.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -58,6 +58,14 @@ class Question:
     """The critiques of earlier steps: their code has been run."""
     depth: int = 0
     """Steps before this one: the deepest are served first."""
+    computed: int = 0
+    """How much of `prompt` the engine has computed."""
+
+    def known(self, draft: Draft) -> int:
+        """How much of the prompt with `draft` behind it the engine has computed."""
+        if draft.computed is None:
+            return self.computed
+        return len(self.prompt) + draft.computed
 
 
 class Critic:
@@ -199,7 +207,12 @@ class Critic:
         if len(ids) >= self._backend.model.context_tokens:
             return abstention(asked.text, TOO_LONG)
         request = Request(
-            ids, 1, sampling=_GREEDY, logprob_ids=self._verdict_ids, priority=question.depth
+            ids,
+            1,
+            sampling=_GREEDY,
+            logprob_ids=self._verdict_ids,
+            priority=question.depth,
+            known=question.known(asked),
         )
         try:
             generation = await self._backend.generate(request, meter)
@@ -236,6 +249,7 @@ class Critic:
             sampling=self._effort.sampling,
             stop=stop,
             priority=question.depth,
+            known=question.known(draft),
         )
         try:
             return (await self._backend.generate(request, meter)).samples

@@ -30,7 +30,7 @@ from tts.verifier import (
     vote_seed,
 )
 from tts_verifiers.genprm.ballot import Opinion, abstention, is_right, tally
-from tts_verifiers.genprm.bounds import Lengths, step_bound
+from tts_verifiers.genprm.bounds import Lengths, Prompt, step_bound
 from tts_verifiers.genprm.code import CodeRunner
 from tts_verifiers.genprm.effort import Effort, Mode
 from tts_verifiers.genprm.minutes import Minutes, Thread
@@ -87,8 +87,12 @@ class GenPRM:
 
     def bound(self, case: Case, more_tokens: int) -> Cost:
         minutes = self._minutes(case)
-        asked = max(len(thread.ids) for thread in minutes.threads)
-        asked_directly, number = len(minutes.direct), minutes.number
+        reasoned = Prompt(
+            max(len(thread.ids) for thread in minutes.threads),
+            max(len(thread.ids) - thread.computed for thread in minutes.threads),
+        )
+        direct = Prompt(len(minutes.direct.ids), len(minutes.direct.ids) - minutes.direct.computed)
+        number = minutes.number
         problem = case.problem.prompt
         new = [step.text.strip() for step in case.steps[len(case.judged) :]]
         turns = [
@@ -108,11 +112,9 @@ class GenPRM:
             lengths = Lengths.of(
                 self._notation, self._effort, index, self._backend.model.context_tokens
             )
-            asked += tokens
-            asked_directly += tokens
-            total += step_bound(effort, lengths, asked, asked_directly, seconds)
-            asked += lengths.turn
-            asked_directly += lengths.bare
+            reasoned, direct = reasoned.then(tokens), direct.then(tokens)
+            total += step_bound(effort, lengths, reasoned, direct, seconds)
+            reasoned, direct = reasoned.then(lengths.turn), direct.then(lengths.bare)
         return total
 
     async def judge(self, case: Case, meter: Meter) -> Sequence[Judgement | None]:
@@ -168,8 +170,9 @@ class GenPRM:
         if self._effort.mode is Mode.DIRECT and heard:
             return list(heard.values())  # it would say the same again
         if self._effort.mode is Mode.DIRECT or (self._effort.mode is Mode.ADAPTIVE and not heard):
-            prompt = minutes.direct + self._notation.ask(content, OUTPUT)
-            opinion = await self._critic.direct(Question(prompt, depth=depth), meter)
+            prompt = minutes.direct.ids + self._notation.ask(content, OUTPUT)
+            question = Question(prompt, (), depth, minutes.direct.computed)
+            opinion = await self._critic.direct(question, meter)
             if self._effort.mode is Mode.DIRECT or self._effort.sure(opinion.vote.score):
                 return [opinion]
         opening = self._effort.opening(minutes.number)
@@ -180,7 +183,8 @@ class GenPRM:
             opinions[vote] = await self._critic.vote(question, draft, vote_seed(seed, vote), meter)
 
         async def begin(thread: Thread, votes: list[int]) -> None:
-            question = Question(thread.ids + asked, thread.critiques, depth)
+            prompt = thread.ids + asked
+            question = Question(prompt, thread.critiques, depth, thread.computed)
             drafts = await self._critic.drafts(
                 question,
                 self._notation.start(opening),
