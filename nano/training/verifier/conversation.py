@@ -111,7 +111,7 @@ def _exchange(
         skipped = (distrust and computed) or (
             right
             and rng.random() < SKIPPED[late]
-            and (computed or (late and found.opening == READING))
+            and (computed or (late and found.opening.startswith(READING)))
         )
         pieces += [
             Piece(dialogue.ANALYZE.format(number=index + 1), 0.0),

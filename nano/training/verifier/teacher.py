@@ -1,11 +1,12 @@
 r"""The teacher: writes the critique that a careful reader of one step would write.
 
 The analysis says what the step should be, worked out from the state before it, never what the step
-claims: the operation, its parts where it is long, the value, and what the problem becomes.
+claims: the operation, its digits where it has several, the value, and what the problem becomes; a
+problem in words is read phrase by phrase, from the inside.
 
-    85 * 3: 240 + 15 = 255, and so 255 - 59 * 4.
-    Add 5: 95 + 5: 100, and so (3 * x + 14) * 2 = 100.
-    The problem is (37 + 48) * 3 - 59 * 4.
+    85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255, and so 255 - 59 * 4.
+    Add 5: 95 + 5: 5 + 5 = 10, 9 + 1 = 10: 100, and so (3 * x + 14) * 2 = 100.
+    The problem is 37 + 48, (37 + 48) * 3, 59 * 4, (37 + 48) * 3 - 59 * 4.
     The state is x = 12.
 
 The code compares the step's claims with the state before it, and is complete without the analysis,
@@ -59,9 +60,9 @@ class Critique:
     """What is written about one step."""
 
     opening: str
-    """The beginning of the analysis, which is copied or read: `85 * 3: `."""
+    """The beginning of the analysis: what is copied or read, and the computation digit by digit."""
     worked: str
-    """The part of the analysis that is computed, with everything after it."""
+    """The part of it that a claim may hold as well: the value, and everything after it."""
     code: str
     output: str
     """What the code prints."""
@@ -90,8 +91,10 @@ def critique(problem: NanoProblem, before: str | None, step: str, error: int = 0
     if found.kind == "translation":
         if problem.family != "words" or before is not None:
             return _refused()
-        told = show(words.listen(problem.prompt))
-        return _written(READING, f"{told}.", f"print({told} == {found.state})")
+        tree = words.listen(problem.prompt)
+        told, phrases = show(tree), _phrases(tree)[:-1]
+        opening = READING + "".join(f"{phrase}, " for phrase in phrases)
+        return _written(opening, f"{told}.", f"print({told} == {found.state})")
     if found.kind == "answer":
         code = f"print({state} == {found.state})"
         if problem.family == "equations":
@@ -109,33 +112,107 @@ def critique(problem: NanoProblem, before: str | None, step: str, error: int = 0
     expected = _reduced(tree, left, right, error)
     if expected is None:
         return _written(f"{found.left} ", "is wrong.", code)
-    return _written(f"{found.left}: ", f"{worked(left, error)}, and so {show(expected)}.", code)
+    opening = f"{found.left}: {by_digits(left)}"
+    return _written(opening, f"{_value(left, error)}, and so {show(expected)}.", code)
 
 
-def worked(operation: Binary, error: int = 0) -> str:
-    """How the value of an operation comes about: `240 + 15 = 255`, or just `85`.
+def by_digits(operation: Binary) -> str:
+    """How the value of an operation comes about, digit by digit, before the value is written.
 
-    Products and quotients are split by the digits of the longer factor or of the quotient.
+    `6 * 7 = 42, 1 * 7 + 4 = 11, 7 * 7 + 1 = 50: ` for `716 * 7`. Each part is a fact about small
+    numbers that stands in no claim, so that there is nothing to copy; what a claim may hold as
+    well, the value, is then put together from the parts right before it. Empty for facts about
+    single digits, and for operations that the policy hardly ever meets.
     """
     operator, a, b = operation
     total = value(operation)
     if total is None or not isinstance(a, int) or not isinstance(b, int):
         raise ValueError(f"no value: {show(operation)}")
-    terms: list[int] = []
-    if operator == "*":
-        few, many = sorted((a, b), key=lambda factor: len(str(abs(factor))))
-        split = few if abs(few) > 9 else many
-        terms = [part * (many if abs(few) > 9 else few) for part in _parts(split)]
-    elif operator == "/" and total.denominator == 1:
-        terms = [part * b for part in _parts(int(total))]
-    shown = str(total + error)
-    return f"{' + '.join(map(str, terms))} = {shown}" if len(terms) > 1 else shown
+    places: list[str] = []
+    if min(a, b, total) >= 0 and total.denominator == 1:
+        if operator == "+":
+            places = _added(a, b)
+        elif operator == "-":
+            places = _taken(a, b)
+        elif operator == "*" and min(a, b) <= 9:
+            places = _multiplied(max(a, b), min(a, b))
+        elif operator == "*":
+            rows = [max(a, b) * part for part in _parts(min(a, b))]
+            places = [" + ".join(map(str, rows))] if len(rows) > 1 else []
+        elif operator == "/" and b <= 9:
+            places = _divided(a, b)
+    plain = (total if operator == "/" else max(a, b)) <= 9
+    return "" if plain or not places else f"{', '.join(places)}: "
+
+
+def _value(operation: Binary, error: int) -> str:
+    total = value(operation)
+    if total is None:
+        raise ValueError(f"no value: {show(operation)}")
+    return str(total + error)
+
+
+def _added(a: int, b: int) -> list[str]:
+    """Units first, until nothing is left to add."""
+    places: list[str] = []
+    carry = 0
+    while (a and b) or ((a or b) and carry):
+        digits = [str(each % 10) for each in (a, b) if each or not (a or b)]
+        total = a % 10 + b % 10 + carry
+        places.append(f"{' + '.join(digits + ['1'] * carry)} = {total}")
+        carry, a, b = total // 10, a // 10, b // 10
+    return places
+
+
+def _taken(a: int, b: int) -> list[str]:
+    """Units first, ten borrowed where needed, until nothing is left to take."""
+    places: list[str] = []
+    borrowed = 0
+    while b or borrowed:
+        taken = b % 10 + borrowed
+        upper = a % 10 + (10 if a % 10 < taken else 0)
+        terms = [str(upper), *([str(b % 10)] if b else []), *["1"] * borrowed]
+        places.append(f"{' - '.join(terms)} = {upper - taken}")
+        borrowed, a, b = int(upper > 9), a // 10, b // 10
+    return places
+
+
+def _multiplied(many: int, few: int) -> list[str]:
+    """The digits of the longer factor, units first, with what is carried."""
+    places: list[str] = []
+    carry = 0
+    for digit in reversed(str(many)):
+        total = int(digit) * few + carry
+        places.append(f"{digit} * {few}{f' + {carry}' if carry else ''} = {total}")
+        carry = total // 10
+    return places
+
+
+def _divided(a: int, b: int) -> list[str]:
+    """The digits of the quotient from the left: `15 = 7 * 2 + 1`."""
+    places: list[str] = []
+    rest = 0
+    for digit in str(a):
+        part = rest * 10 + int(digit)
+        if part >= b or places:
+            quotient, rest = divmod(part, b)
+            places.append(f"{part} = {quotient} * {b}{f' + {rest}' if rest else ''}")
+        else:
+            rest = part
+    return places
 
 
 def _parts(number: int) -> list[int]:
     """300, 40, 7 for 347; zeros are left out."""
     digits = str(abs(number))
     return [int(d) * 10 ** (len(digits) - i - 1) for i, d in enumerate(digits) if d != "0"]
+
+
+def _phrases(tree: Expression) -> list[str]:
+    """Every phrase of what is told, from the inside, the whole last."""
+    if not isinstance(tree, Binary):
+        return []
+    return [*_phrases(tree.left), *_phrases(tree.right), show(tree)]
 
 
 def _state(problem: NanoProblem, before: str | None) -> str:
@@ -190,8 +267,9 @@ def _about_equation(state: str, found: Claim, error: int) -> Critique:
             new = (left, other) if other is not None else new
         if new[0] is None or new[1] is None:
             return _written(f"{found.left} ", "is wrong.", code)
+        opening = f"{found.left}: {by_digits(operation)}"
         shown = f"{show(new[0])} = {show(new[1])}"
-        return _written(f"{found.left}: ", f"{worked(operation, error)}, and so {shown}.", code)
+        return _written(opening, f"{_value(operation, error)}, and so {shown}.", code)
     move, constant = _move(found.move or "")
     if move is None or constant is None:
         return _refused()
@@ -202,9 +280,9 @@ def _about_equation(state: str, found: Claim, error: int) -> Critique:
     if undo is None or total is None or total.denominator != 1 or not isinstance(left, Binary):
         return _written(f"{found.move} ", "is wrong.", code)
     rest = left.left if mentions_x(left.left) else left.right
-    opening = f"{undo.move}: {show(undo.arithmetic)}: "
+    opening = f"{undo.move}: {show(undo.arithmetic)}: {by_digits(undo.arithmetic)}"
     shown = f"{show(rest)} = {total + error}"
-    return _written(opening, f"{worked(undo.arithmetic, error)}, and so {shown}.", code)
+    return _written(opening, f"{_value(undo.arithmetic, error)}, and so {shown}.", code)
 
 
 def _both_sides(found: Claim, expected: tuple[str, str], after: tuple[str, str]) -> str:
