@@ -168,3 +168,15 @@ def test_limits_combine(tts):
     }  # fmt: skip
     assert whole["spend"]["total"]["samples"] <= 4
     assert whole["stop_reason"] == "budget"
+
+
+def test_money_is_a_budget_and_stands_in_the_result(tts):
+    priced = "fake:usd_in=10,usd_cached=2.5,usd_out=40"
+    outcome = tts("solve", "x", "--policy", priced, "--budget", "usd=0.2", "--json", "--n", "999")
+    whole = json.loads(outcome.out)
+    assert whole["search"]["budget"] == {"usd": 0.2}
+    assert 0.15 < whole["spend"]["total"]["usd"] <= 0.2
+    assert whole["stop_reason"] == "budget"
+    shown = tts("solve", "x", "--policy", priced, "--budget", "usd=0.2", "--n", "999")
+    assert "USD" in shown.out
+    assert "nothing more fitted into $0.200" in shown.out

@@ -109,6 +109,8 @@ class Purse:
     def close(self) -> None:
         """A hold is over."""
         self._open -= 1
+        if not self._open:
+            self.held = NOTHING  # whatever fractions of a cent were rounded to
         self._serve()
 
     def release_reserve(self) -> None:
@@ -120,6 +122,10 @@ class Purse:
     def _fits(self, amount: Amount) -> bool:
         return amount.plus(self.spent).plus(self.held).plus(self._reserve).within(self.limit)
 
+    def _may_fit(self, amount: Amount) -> bool:
+        """Whether it will fit once nothing is held; added up in the order of `_fits`."""
+        return amount.plus(self.spent).plus(NOTHING).plus(self._reserve).within(self.limit)
+
     def _take(self, amount: Amount) -> None:
         self.held = self.held.plus(amount)
         self._open += 1
@@ -130,7 +136,6 @@ class Purse:
         """
         if not self._waiters:
             return
-        room = self.limit.minus(self.spent).minus(self._reserve)
         hopeless: list[Waiter] = []
         while self._waiters:
             waiter = self._waiters[0]
@@ -139,7 +144,7 @@ class Purse:
                 self._take(waiter.amount)
                 waiter.granted = True
                 waiter.woken.set()
-            elif waiter.amount.within(room):
+            elif self._may_fit(waiter.amount):
                 break
             else:
                 hopeless.append(heapq.heappop(self._waiters))

@@ -36,7 +36,7 @@ class SearchDocument(TypedDict):
     policy: str
     verifier: str | None
     budget: dict[str, float]
-    """The limits that were set: tokens, flops, seconds, samples, calls."""
+    """The limits that were set: tokens, flops, seconds, samples, calls, usd."""
     seed: int
     command: str
     """A command line that repeats the search."""
