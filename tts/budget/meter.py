@@ -22,6 +22,10 @@ class Meter:
 
     cost: Cost = field(default=FREE)
 
+    def add(self, other: Meter) -> None:
+        """Book all that is on `other`."""
+        self.cost += other.cost
+
     @contextmanager
     def call(self, bound: Cost) -> Iterator[Reading]:
         """Book one call, whichever way the block is left.
