@@ -74,7 +74,7 @@ class Docket:
         """Under a hold of its own; all before `node` on its path is judged."""
         with self.asking(node.key):
             bounds = {VERIFIER: self._verifier.bound(case, 0)}
-            async with self._ledger.hold(bounds, node.depth + 1) as hold:
+            async with self._ledger.hold(bounds, node.depth + 1, node.key) as hold:
                 await self._put(node, case, hold)
 
     async def _put(self, node: Node, case: Case, hold: Hold) -> None:

@@ -24,6 +24,7 @@ from tts.strategy import Strategy
 from tts.tree import Node, Tree
 from tts.types import POLICY, VERIFIER, Cost, Problem
 from tts.verifier import Verifier
+from tts.waste import waste
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,10 @@ class Run:
             pool=None if pool is None else pool.purse,
             give_up=lambda: self._stop(StopReason.BUDGET),
             listener=Listener(
-                held=lambda hold, bounds: self._journal.tell(Held(hold, bounds)),
-                settled=lambda hold, who, cost: self._journal.tell(Settled(hold, who, cost)),
+                held=lambda hold, bounds, key: self._journal.tell(Held(hold, bounds, key)),
+                settled=lambda hold, who, meter: self._journal.tell(
+                    Settled(hold, who, meter.cost, meter.wasted)
+                ),
             ),
         )
         self._search = RunningSearch(
@@ -243,6 +246,7 @@ class Run:
         )
         selector = self._plan.selector or self._own_selector()
         choice = selector(candidates)
+        wasted = waste(journal.events, journal.tree)
         return Result(
             problem=self.problem,
             answer=None if choice is None else _answer(choice.candidate, classes.representatives),
@@ -250,7 +254,13 @@ class Run:
             best=None if choice is None else choice.candidate,
             candidates=candidates,
             stop_reason=self._reason,
-            spend=Spend(dict(self._ledger.costs), self._purse.spent, seconds),
+            spend=Spend(
+                dict(self._ledger.costs),
+                self._purse.spent,
+                seconds,
+                wasted,
+                self._ledger.rates.total(wasted),
+            ),
             tree=journal.tree,
             events=tuple(journal.events),
             seed=self._plan.seed,

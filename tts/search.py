@@ -190,7 +190,7 @@ class RunningSearch:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
-        async with self._ledger.hold(ground.bounds, len(key)) as hold:
+        async with self._ledger.hold(ground.bounds, len(key), key) as hold:
             with self.pace.timed() as written, hold.charge(POLICY) as meter:
                 step = await self._policy.extend(
                     self.problem,
@@ -218,7 +218,7 @@ class RunningSearch:
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
         steps = node.steps()
         bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens, manner)}
-        async with self._ledger.hold(bounds, len(key)) as hold:
+        async with self._ledger.hold(bounds, len(key), key) as hold:
             with self.pace.timed(whole=True) as written, hold.charge(POLICY) as meter:
                 rest = await self._policy.complete(
                     self.problem,

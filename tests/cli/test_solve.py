@@ -175,6 +175,8 @@ def test_money_is_a_budget_and_stands_in_the_result(tts):
     outcome = tts("solve", "x", "--policy", priced, "--budget", "usd=0.2", "--json", "--n", "999")
     whole = json.loads(outcome.out)
     assert whole["search"]["budget"] == {"usd": 0.2}
+    assert whole["spend"]["wasted"]["share"] == 0.0
+    assert whole["spend"]["wasted"]["total"]["usd"] == 0.0
     assert 0.15 < whole["spend"]["total"]["usd"] <= 0.2
     assert whole["stop_reason"] == "budget"
     shown = tts("solve", "x", "--policy", priced, "--budget", "usd=0.2", "--n", "999")

@@ -122,6 +122,13 @@ class Rates:
             usd=self.prices[account].of(cost) if account in self.prices else 0,
         )
 
+    def total(self, costs: Mapping[Account, Cost]) -> Amount:
+        """All accounts together."""
+        total = NOTHING
+        for account, cost in costs.items():
+            total = total.plus(self.amount(account, cost))
+        return total
+
     def output_within(self, account: Account, room: Amount, prompt: Cost) -> int:
         """The most tokens that one call after `prompt` may decode, so that it fits into `room`."""
         if not self.amount(account, prompt).within(room):

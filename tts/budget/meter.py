@@ -21,10 +21,18 @@ class Meter:
     """Sums the costs of the calls made for one hold."""
 
     cost: Cost = field(default=FREE)
+    wasted: Cost = field(default=FREE)
+    """Of this, what calls took that gave nothing, because they were cancelled or failed."""
 
     def add(self, other: Meter) -> None:
         """Book all that is on `other`."""
         self.cost += other.cost
+        self.wasted += other.wasted
+
+    def lose(self, other: Meter) -> None:
+        """Book all that is on `other`, whose calls gave what will not be used."""
+        self.cost += other.cost
+        self.wasted += other.cost
 
     @contextmanager
     def call(self, bound: Cost) -> Iterator[Reading]:
@@ -33,8 +41,12 @@ class Meter:
         Set `reading.cost` as soon as it is known. A call that ends without (cancelled, dead
         engine) is charged `bound`, the most it can have cost: never too little.
         """
-        reading = Reading()
+        reading, lost = Reading(), True
         try:
             yield reading
+            lost = False
         finally:
-            self.cost += bound if reading.cost is None else reading.cost
+            cost = bound if reading.cost is None else reading.cost
+            self.cost += cost
+            if lost:
+                self.wasted += cost

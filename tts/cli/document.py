@@ -77,6 +77,15 @@ class CostDocument(TypedDict):
     code_seconds: float
 
 
+class WasteDocument(TypedDict):
+    """Steps that lead to no answer, the verdicts on them, and calls that gave nothing."""
+
+    accounts: dict[str, CostDocument]
+    total: dict[str, float]
+    share: float
+    """Of all output tokens, in [0, 1]."""
+
+
 class SpendDocument(TypedDict):
     """What the search took."""
 
@@ -84,6 +93,8 @@ class SpendDocument(TypedDict):
     """By account: policy, verifier."""
     total: dict[str, float]
     """In the units of a budget."""
+    wasted: WasteDocument
+    """What of it is in no answer."""
     cached_share: float
     seconds: float
 
@@ -145,6 +156,11 @@ def document(result: Result, budget: Budget, command: str, correct: bool | None)
         "spend": {
             "accounts": {account: _cost(cost) for account, cost in spend.costs.items()},
             "total": dict(spend.total._asdict()),
+            "wasted": {
+                "accounts": {account: _cost(cost) for account, cost in spend.wasted.items()},
+                "total": dict(spend.waste._asdict()),
+                "share": spend.wasted_share,
+            },
             "cached_share": spend.cached_share,
             "seconds": spend.seconds,
         },

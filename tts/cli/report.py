@@ -144,7 +144,8 @@ def _spend(ended: Ended) -> Group:
     used = {**spend.total._asdict(), "seconds": spend.seconds}
     shares = [f"{percent(min(1.0, used[name] / limits[name]))} of the {name}" for name in limits]
     took = f"{seconds(spend.seconds)}"
-    return Group(table, Text("; ".join(["in " + took, *shares]), style="dim"))
+    kept = f"{percent(spend.wasted_share)} of what was written is in no answer"
+    return Group(table, Text("; ".join(["in " + took, *shares, kept]), style="dim"))
 
 
 def _remarks(result: Result) -> list[str]:

@@ -157,7 +157,7 @@ class GenPRM:
         try:
             return tally(await self._opinions(minutes, step, seed, poll, own), own.cost)
         finally:
-            meter.cost += own.cost
+            meter.add(own)
 
     async def _opinions(
         self, minutes: Minutes, step: Step, seed: int, poll: _Poll, meter: Meter
