@@ -77,7 +77,7 @@ class Judged:
 
     key: Key
     judgement: Judgement | None
-    """None: it has no say on this step."""
+    """None: it has no say on this step, or was cut short before it had."""
     score: float | None
     """Of the whole prefix, after reduction."""
 

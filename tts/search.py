@@ -11,6 +11,7 @@ import numpy as np
 
 from tts.answers import Comparer, Roll, extract_answer
 from tts.budget.ledger import Bounds, Ledger
+from tts.contest import Contest
 from tts.docket import Docket
 from tts.errors import Overlong
 from tts.events import Added, Decided
@@ -76,14 +77,26 @@ class RunningSearch:
         return self._policy.model.dialect.takes_instructions
 
     async def expand(
-        self, node: Node, n: int = 1, *, judge: bool = True, manner: Manner = PLAIN
+        self,
+        node: Node,
+        n: int = 1,
+        *,
+        judge: bool = True,
+        manner: Manner = PLAIN,
+        keep: int | None = None,
     ) -> list[Node]:
-        return await self.expand_all({node: n}, judge=judge, manner=manner)
+        return await self.expand_all({node: n}, judge=judge, manner=manner, keep=keep)
 
     async def expand_all(
-        self, allocation: Mapping[Node, int], *, judge: bool = True, manner: Manner = PLAIN
+        self,
+        allocation: Mapping[Node, int],
+        *,
+        judge: bool = True,
+        manner: Manner = PLAIN,
+        keep: int | None = None,
     ) -> list[Node]:
         children: list[Node] = []
+        contest = None if keep is None else Contest(keep)
         docket = self._docket if judge else None
         manner = self._own(manner)
 
@@ -93,7 +106,7 @@ class RunningSearch:
             ground = family.ground
             if ground is None:
                 ground = family.ground = self._ground(family.parent, manner, docket)
-            children.append(await self._extend(ground, key, manner, docket))
+            children.append(await self._extend(ground, key, manner, docket, contest))
 
         async with anyio.create_task_group() as group:
             for parent, n in allocation.items():
@@ -185,7 +198,12 @@ class RunningSearch:
         return _Ground(steps, max_tokens, bounds)
 
     async def _extend(
-        self, ground: _Ground, key: Key, manner: Manner, docket: Docket | None
+        self,
+        ground: _Ground,
+        key: Key,
+        manner: Manner,
+        docket: Docket | None,
+        contest: Contest | None,
     ) -> Node:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
@@ -205,7 +223,7 @@ class RunningSearch:
                 return self._add(key, step, manner)
             with docket.asking(key):
                 child = self._add(key, step, manner)
-                await docket.ask(child, hold)
+                await docket.ask(child, hold, None if child.finished else contest)
         return child
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:

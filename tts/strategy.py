@@ -69,16 +69,29 @@ class Search(Protocol):
         ...
 
     async def expand(
-        self, node: Node, n: int = 1, *, judge: bool = True, manner: Manner = PLAIN
+        self,
+        node: Node,
+        n: int = 1,
+        *,
+        judge: bool = True,
+        manner: Manner = PLAIN,
+        keep: int | None = None,
     ) -> list[Node]:
         """Sample `n` next steps of `node`, each judged as soon as it is there; ordered by key.
 
-        With `judge=False` the verifier is not asked, and nothing is held for it.
+        With `judge=False` the verifier is not asked, and nothing is held for it. With `keep` only
+        the `keep` best of those that are not finished, by rank and then key, are what matters to
+        whoever asks: votes on the others are cancelled as soon as they cannot be among these.
         """
         ...
 
     async def expand_all(
-        self, allocation: Mapping[Node, int], *, judge: bool = True, manner: Manner = PLAIN
+        self,
+        allocation: Mapping[Node, int],
+        *,
+        judge: bool = True,
+        manner: Manner = PLAIN,
+        keep: int | None = None,
     ) -> list[Node]:
         """Expand several nodes at once, each by its number; ordered by key."""
         ...

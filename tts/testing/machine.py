@@ -20,7 +20,7 @@ from tts.backends.base import Generation, Request, Sample, Tokenizer
 from tts.backends.fake import FakeBackend, Script, ramble
 from tts.budget.meter import Meter
 from tts.types import Cost, Judgement, Vote
-from tts.verifier import Case, ModelInfo, Reduction, vote_seed
+from tts.verifier import Case, ModelInfo, Reduction, vote_seed, without_gap
 
 Pace = Callable[[int], float]
 """Seconds a token of the sample with a given seed."""
@@ -55,6 +55,11 @@ class Machine:
         self._area += self._busy * (now - self._since)
         self._since = now
         return self._area
+
+    @property
+    def idle(self) -> bool:
+        """Whether no slot is busy and nobody waits for one."""
+        return not self._busy and not self._waiting
 
     async def decode(self, tokens: int, seed: int, priority: int, reading: Written) -> None:
         """Occupy a slot for as long as it takes to decode `tokens`."""
@@ -183,6 +188,10 @@ class Panel:
                 votes: dict[int, Vote] = votes, depth: int = end,
             ) -> None:  # fmt: skip
                 votes[number] = await self._vote(text, vote_seed(seed, number), depth, own)
+                given = without_gap(votes)
+                due = (case.votes or self.votes) - len(given)
+                if case.told is not None and depth == len(case.steps) and due:
+                    case.told(given, due)
 
             try:
                 async with anyio.create_task_group() as group:

@@ -89,7 +89,8 @@ class Cascade:
     async def judge(self, case: Case, meter: Meter) -> Sequence[Judgement | None]:
         judged = list(case.judged)
         for index, seed in enumerate(case.seeds, len(case.judged)):
-            until = replace(case, steps=case.steps[: index + 1], seeds=(seed,))
+            # Of which of the two a vote was would follow from others: nobody is told in between.
+            until = replace(case, steps=case.steps[: index + 1], seeds=(seed,), told=None)
             judged.append(await self._decide(until, judged, meter))
         return judged[len(case.judged) :]
 
