@@ -108,6 +108,7 @@ class Run:
             self._journal,
             plan.seed,
             plan.temperature,
+            plan.budget.limits(),
         )
 
     def cancel(self) -> None:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from types import MappingProxyType
 
 import anyio
 import numpy as np
 
 from tts.answers import Comparer, Roll, extract_answer
 from tts.budget.ledger import Bounds, Ledger
+from tts.config import make
 from tts.contest import Contest
 from tts.docket import Docket
-from tts.errors import Overlong
+from tts.errors import ConfigError, Overlong
 from tts.events import Added, Decided
 from tts.journal import Journal
 from tts.pace import Pace
 from tts.policy import Policy
 from tts.refine import complaint
 from tts.seeds import node_seed
+from tts.strategy import Strategy
 from tts.tree import Node
 from tts.types import PLAIN, POLICY, VERIFIER, Account, Finish, Key, Manner, Problem, Revising, Step
 from tts.verifier import Verifier
@@ -38,6 +41,7 @@ class RunningSearch:
         journal: Journal,
         seed: int,
         temperature: float | None = None,
+        limits: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.problem = problem
         self.rng = np.random.default_rng(node_seed(seed, problem.id, ()))
@@ -52,6 +56,7 @@ class RunningSearch:
         self._journal = journal
         self._seed = seed
         self._temperature = temperature
+        self._limits = limits
         self._sampled: dict[Key, int] = {}  # children begun, by parent
         self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
 
@@ -62,6 +67,10 @@ class RunningSearch:
     @property
     def budget_left(self) -> float:
         return self._ledger.left
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        return self._limits
 
     @property
     def spent(self) -> Mapping[Account, float]:
@@ -147,6 +156,12 @@ class RunningSearch:
 
     def explain(self, action: str, reason: str) -> None:
         self._journal.tell(Decided(action, reason))
+
+    async def follow(self, strategy: str) -> None:
+        followed: Strategy = make("strategies", strategy)
+        if followed.needs_verifier and self._docket is None:
+            raise ConfigError(f"{strategy} decides by verdicts: give it a verifier")
+        await followed.run(self)
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
         async def run() -> None:

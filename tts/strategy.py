@@ -12,6 +12,9 @@ import numpy as np
 from tts.budget.evidence import Evidence as Evidence
 from tts.budget.evidence import Tally as Tally
 from tts.budget.evidence import Witness as Witness
+from tts.budget.split import Law as Law
+from tts.budget.table import Table as Table
+from tts.budget.table import agreement as agreement
 from tts.budget.worth import Offer as Offer
 from tts.budget.worth import sampling as sampling
 from tts.budget.worth import voting as voting
@@ -56,6 +59,11 @@ class Search(Protocol):
     @property
     def budget_left(self) -> float:
         """Share of the scarcest limit that is neither spent nor held, in [0, 1]."""
+        ...
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """The limits of this search by unit, those that are set: tokens, flops, seconds, ..."""
         ...
 
     @property
@@ -130,6 +138,15 @@ class Search(Protocol):
 
     def explain(self, action: str, reason: str) -> None:
         """Tell what was decided, and why: an event, for whoever asks where the compute went."""
+        ...
+
+    async def follow(self, strategy: str) -> None:
+        """Go on as another strategy does, named with its knobs: `beam:n=8,width=2`.
+
+        Raises:
+            ConfigError: there is none of that name, a knob cannot be used, or it needs a verifier
+                and there is none.
+        """
         ...
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:

@@ -37,7 +37,7 @@ def decided(opinions: Sequence[Opinion], due: int) -> bool:
 
 
 def least_more(opinions: Sequence[Opinion], due: int) -> int:
-    """The fewest of `due` more votes with which the verdict can stand: if they agree, and surely."""
+    """The fewest of `due` more votes with which the verdict can stand, if all say the same."""
     for more in range(due + 1):
         for vote in (0.0, 1.0):
             if decided([*opinions, *[Opinion(Vote(vote))] * more], due - more):
