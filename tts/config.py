@@ -13,7 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from tts.errors import ConfigError, unknown
 from tts.presets import presets
 from tts.registry import Kind, load
-from tts.spec import parse
+from tts.spec import Spec, parse
 
 
 def knobs(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -111,7 +111,7 @@ def pair(text: str, where: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def make_at_places(kind: Kind, spec: str) -> Any:
+def make_at_places(kind: Kind, spec: Spec) -> Any:
     """The plug-in that `spec` names, at its places: `nano:/path`, `vllm:http://a,http://b`.
 
     The function registered for it takes the places first: one, or any number (`*places`).
@@ -119,14 +119,13 @@ def make_at_places(kind: Kind, spec: str) -> Any:
     Raises:
         ConfigError: there is none of that name, or a place or knob cannot be used.
     """
-    parsed = parse(spec)
-    name, factory = parsed.name, load(kind, parsed.name)
+    name, factory = spec.name, load(kind, spec.name)
     first, *_ = knobs(factory).values()
-    places: tuple[str, ...] = parsed.places
+    places: tuple[str, ...] = spec.places
     if first.kind is not first.VAR_POSITIONAL:
         if len(places) > 1:
             raise ConfigError(f"{name} is at one place, not at {' and '.join(places)}")
         places = places or ("",)
-    if first.name in parsed.knobs:
+    if first.name in spec.knobs:
         raise unknown(f"knob of {name}", first.name, list(knobs(factory))[1:])
-    return build(name, partial(factory, *places), parsed.knobs)
+    return build(name, partial(factory, *places), spec.knobs)

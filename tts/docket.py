@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import anyio
 
 from tts.budget.ledger import Hold, Ledger
+from tts.contest import Contest
 from tts.events import Judged
 from tts.journal import Journal
 from tts.seeds import node_seed
 from tts.tree import Node
-from tts.types import VERIFIER, Cost, Key, Problem
+from tts.types import VERIFIER, Cost, Judgement, Key, Problem
 from tts.verifier import Case, Verifier
 
 
@@ -76,21 +77,46 @@ class Docket:
             del self._asking[key]
             spoken.set()
 
-    async def ask(self, node: Node, hold: Hold) -> None:
-        """Ask the verifier, on `hold`, about each step up to `node` that it was not asked about."""
-        await self._put(node, self._case(node), hold)
+    async def ask(self, node: Node, hold: Hold, contest: Contest | None = None) -> None:
+        """Ask the verifier, on `hold`, about each step up to `node` that it was not asked about.
+
+        In a `contest` it is cut short as soon as its votes can decide nothing any more.
+        """
+        case = self._case(node)
+        if contest is None or len(case.seeds) > 1:
+            await self._put(node, case, hold)
+        else:
+            await self._compete(node, case, hold, contest)
 
     async def _ask_alone(self, node: Node, case: Case) -> None:
         """Under a hold of its own; all before `node` on its path is judged."""
         with self.asking(node.key):
             bounds = {VERIFIER: self._verifier.bound(case, 0)}
-            async with self._ledger.hold(bounds, node.depth + 1) as hold:
+            async with self._ledger.hold(bounds, node.depth + 1, node.key) as hold:
                 await self._put(node, case, hold)
+
+    async def _compete(self, node: Node, case: Case, hold: Hold, contest: Contest) -> None:
+        """As `_put`, for one step that may be cut short."""
+        before = [None if said is None else said.score for said in case.judged]
+        contestant = contest.enter(node.key, before, self._verifier.reduction)
+        verdicts: Sequence[Judgement | None] = ()
+        with hold.charge(VERIFIER) as meter:
+            with contestant.scope:
+                verdicts = await self._verifier.judge(replace(case, told=contestant.hear), meter)
+            if not verdicts:
+                said = contestant.cut_short()
+                verdicts = (None if said is None else replace(said, cost=meter.cost),)
+        self._record(node, case, verdicts)
+        contestant.end(node.rank)
 
     async def _put(self, node: Node, case: Case, hold: Hold) -> None:
         """Put `case`, whose last step is that of `node`, before the verifier."""
         with hold.charge(VERIFIER) as meter:
             verdicts = await self._verifier.judge(case, meter)
+        self._record(node, case, verdicts)
+
+    def _record(self, node: Node, case: Case, verdicts: Sequence[Judgement | None]) -> None:
+        """Tell what was said of the steps of `case`, which ends in `node`."""
         scores = [None if verdict is None else verdict.score for verdict in case.judged]
         path = node.path()[len(case.judged) :]
         for judged, verdict in zip(path, verdicts, strict=True):

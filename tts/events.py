@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from tts.tree import Tree
-from tts.types import PLAIN, Account, Cost, Judgement, Key, Manner, Problem, Step
+from tts.types import FREE, PLAIN, Account, Cost, Judgement, Key, Manner, Problem, Step
 
 
 class StopReason(Enum):
@@ -46,6 +46,8 @@ class Held:
 
     hold: int
     bounds: Mapping[Account, Cost]
+    key: Key = ()
+    """The step that it is about; the first one where it may be several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Settled:
     hold: int
     account: Account
     cost: Cost
+    wasted: Cost = FREE
+    """Of this, what calls took that gave nothing, because they were cancelled or failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Judged:
 
     key: Key
     judgement: Judgement | None
-    """None: it has no say on this step."""
+    """None: it has no say on this step, or was cut short before it had."""
     score: float | None
     """Of the whole prefix, after reduction."""
 

@@ -13,7 +13,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, cast
 
 from tts.backends.base import Backend
+from tts.backends.priced import Priced, take_prices
 from tts.errors import ConfigError, PluginError, TTSError, unknown
+from tts.spec import parse
 
 Kind = Literal["strategies", "verifiers", "backends", "benchmarks"]
 _SINGULAR: dict[Kind, str] = {
@@ -52,7 +54,8 @@ def load(kind: Kind, name: str) -> Callable[..., Any]:
 def open_engine(spec: str) -> Any:
     """What `spec` names: a `Backend`, or a `Policy` where the engine speaks only text.
 
-    `nano`, `nano:/path/to/model`, `sglang:http://host:port,at_once=64`, `http://host:port`.
+    `nano`, `nano:/path/to/model`, `sglang:http://host:port,at_once=64`, `http://host:port`. Each
+    can be told prices besides: `...,usd_in=0.2,usd_cached=0.05,usd_out=0.8`.
 
     Raises:
         ConfigError: no backend of that name, or it cannot use that place or knob.
@@ -60,7 +63,9 @@ def open_engine(spec: str) -> Any:
     """
     from tts.config import make_at_places
 
-    return make_at_places("backends", spec)
+    parsed, prices = take_prices(parse(spec))
+    engine = make_at_places("backends", parsed)
+    return engine if prices is None else Priced(engine, prices)
 
 
 def open_backend(spec: str) -> Backend:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tts.budget.budget import Amount
+from tts.budget.budget import NOTHING, Amount
 from tts.events import Event, StopReason
 from tts.select import Candidate
 from tts.tree import Tree
@@ -24,6 +24,15 @@ class Spend:
     total: Amount
     """In the units of a budget."""
     seconds: float
+    wasted: Mapping[Account, Cost] = field(default_factory=dict)
+    """Of the costs, what is in no answer: see `tts.waste`."""
+    waste: Amount = NOTHING
+    """The same in the units of a budget."""
+
+    @property
+    def wasted_share(self) -> float:
+        """Part of all output tokens that is in no answer, in [0, 1]."""
+        return self.waste.tokens / self.total.tokens if self.total.tokens else 0.0
 
     @property
     def policy(self) -> Cost:

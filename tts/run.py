@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from tts.answers import Comparer, extract_answer, group
+from tts.backends.base import ModelInfo
 from tts.budget.budget import Amount, Budget, Rates
 from tts.budget.evidence import Evidence
 from tts.budget.ledger import Ledger, Listener, Purse
@@ -21,8 +22,9 @@ from tts.search import RunningSearch
 from tts.select import Candidate, Selector, majority, most_probable, weighted
 from tts.strategy import Strategy
 from tts.tree import Node, Tree
-from tts.types import POLICY, VERIFIER, Problem
+from tts.types import POLICY, VERIFIER, Cost, Problem
 from tts.verifier import Verifier
+from tts.waste import waste
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class Run:
         """`listener` hears each event as it happens.
 
         Raises:
-            ConfigError: the strategy needs a verifier and there is none.
+            ConfigError: the strategy needs a verifier and there is none, or money is limited and
+                a model has no prices.
         """
         name = type(plan.strategy).__name__
         if plan.strategy.needs_verifier and verifier is None:
@@ -79,16 +82,21 @@ class Run:
         self._reason = StopReason.DONE
         self._deadline = math.inf if pool is None else pool.deadline
         self._purse = Purse(plan.budget.amount, _reserve(plan.budget, policy))
-        models = {POLICY: policy.model, VERIFIER: None if verifier is None else verifier.model}
-        rates = Rates({who: 2 * model.parameters for who, model in models.items() if model})
+        rates = rates_of(policy.model, None if verifier is None else verifier.model)
+        if plan.budget.usd is not None or (
+            pool is not None and math.isfinite(pool.purse.limit.usd)
+        ):
+            _check_prices(policy.model, None if verifier is None else verifier.model)
         self._ledger = Ledger(
             rates,
             self._purse,
             pool=None if pool is None else pool.purse,
             give_up=lambda: self._stop(StopReason.BUDGET),
             listener=Listener(
-                held=lambda hold, bounds: self._journal.tell(Held(hold, bounds)),
-                settled=lambda hold, who, cost: self._journal.tell(Settled(hold, who, cost)),
+                held=lambda hold, bounds, key: self._journal.tell(Held(hold, bounds, key)),
+                settled=lambda hold, who, meter: self._journal.tell(
+                    Settled(hold, who, meter.cost, meter.wasted)
+                ),
             ),
         )
         self._search = RunningSearch(
@@ -100,6 +108,7 @@ class Run:
             self._journal,
             plan.seed,
             plan.temperature,
+            plan.budget.limits(),
         )
 
     def cancel(self) -> None:
@@ -190,14 +199,13 @@ class Run:
         if self._reason is StopReason.DONE and leaf is self._journal.tree.root:
             return
         room = self._ledger.room()
-        prompt = self._search.new_prompt_tokens(leaf)
-        per_token = 2 * self._policy.model.parameters
-        affordable = min(room.tokens, room.flops / per_token - prompt if per_token else math.inf)
+        prompt = self._search.cost_of_asking(leaf)
+        affordable = self._ledger.rates.output_within(POLICY, room, prompt)
         max_tokens = min(self._search.tokens_left(leaf), affordable)
-        if max_tokens < 1 or room.samples < 1 or room.calls < 1:
+        if max_tokens < 1:
             return
         with anyio.CancelScope() as self._scope:
-            await self._search.finish(leaf, math.floor(max_tokens))
+            await self._search.finish(leaf, max_tokens)
 
     def _stop(self, reason: StopReason) -> None:
         if not self._scope.cancel_called:
@@ -239,6 +247,7 @@ class Run:
         )
         selector = self._plan.selector or self._own_selector()
         choice = selector(candidates)
+        wasted = waste(journal.events, journal.tree)
         return Result(
             problem=self.problem,
             answer=None if choice is None else _answer(choice.candidate, classes.representatives),
@@ -246,7 +255,13 @@ class Run:
             best=None if choice is None else choice.candidate,
             candidates=candidates,
             stop_reason=self._reason,
-            spend=Spend(dict(self._ledger.costs), self._purse.spent, seconds),
+            spend=Spend(
+                dict(self._ledger.costs),
+                self._purse.spent,
+                seconds,
+                wasted,
+                self._ledger.rates.total(wasted),
+            ),
             tree=journal.tree,
             events=tuple(journal.events),
             seed=self._plan.seed,
@@ -271,18 +286,38 @@ def _votes(end: Node) -> int:
 
 def _reserve(budget: Budget, policy: Policy) -> Amount:
     """What is kept back until there is one answer: a whole answer, at most a quarter of a limit."""
-    answer = policy.model.dialect.answer_tokens
+    answer, prices = policy.model.dialect.answer_tokens, policy.model.prices
+    written = Cost(output_tokens=answer)
     flops = 2.0 * policy.model.parameters * answer
     return Amount(
         tokens=_quarter(answer, budget.tokens),
         flops=_quarter(flops, budget.flops),
         samples=_quarter(1, budget.samples),
         calls=_quarter(1, budget.calls),
+        usd=0 if budget.usd is None or prices is None else min(prices.of(written), budget.usd / 4),
     )
 
 
 def _quarter(wanted: float, limit: float | None) -> float:
     return 0 if limit is None else min(wanted, limit // 4)
+
+
+def rates_of(policy: ModelInfo, verifier: ModelInfo | None) -> Rates:
+    """What the tokens of both models weigh and cost."""
+    models = {POLICY: policy} if verifier is None else {POLICY: policy, VERIFIER: verifier}
+    return Rates(
+        {who: 2.0 * model.parameters for who, model in models.items()},
+        {who: model.prices for who, model in models.items() if model.prices is not None},
+    )
+
+
+def _check_prices(*models: ModelInfo | None) -> None:
+    for model in models:
+        if model is not None and model.prices is None:
+            raise ConfigError(
+                f"money is limited, and nobody said what tokens of {model.name} cost: add "
+                "usd_in=...,usd_out=... to its backend, in USD for a million tokens"
+            )
 
 
 def _most_promising(tree: Tree) -> Node:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from types import MappingProxyType
 
 import anyio
 import numpy as np
 
 from tts.answers import Comparer, Roll, extract_answer
 from tts.budget.ledger import Bounds, Ledger
+from tts.config import make
+from tts.contest import Contest
 from tts.docket import Docket
-from tts.errors import Overlong
+from tts.errors import ConfigError, Overlong
 from tts.events import Added, Decided
 from tts.journal import Journal
 from tts.pace import Pace
 from tts.policy import Policy
 from tts.refine import complaint
 from tts.seeds import node_seed
+from tts.strategy import Strategy
 from tts.tree import Node
 from tts.types import (
     PLAIN,
@@ -49,6 +53,7 @@ class RunningSearch:
         journal: Journal,
         seed: int,
         temperature: float | None = None,
+        limits: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.problem = problem
         self.rng = np.random.default_rng(node_seed(seed, problem.id, ()))
@@ -63,6 +68,7 @@ class RunningSearch:
         self._journal = journal
         self._seed = seed
         self._temperature = temperature
+        self._limits = limits
         self._sampled: dict[Key, int] = {}  # children begun, by parent
         self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
 
@@ -73,6 +79,10 @@ class RunningSearch:
     @property
     def budget_left(self) -> float:
         return self._ledger.left
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        return self._limits
 
     @property
     def spent(self) -> Mapping[Account, float]:
@@ -88,14 +98,26 @@ class RunningSearch:
         return self._policy.model.dialect.takes_instructions
 
     async def expand(
-        self, node: Node, n: int = 1, *, judge: bool = True, manner: Manner = PLAIN
+        self,
+        node: Node,
+        n: int = 1,
+        *,
+        judge: bool = True,
+        manner: Manner = PLAIN,
+        keep: int | None = None,
     ) -> list[Node]:
-        return await self.expand_all({node: n}, judge=judge, manner=manner)
+        return await self.expand_all({node: n}, judge=judge, manner=manner, keep=keep)
 
     async def expand_all(
-        self, allocation: Mapping[Node, int], *, judge: bool = True, manner: Manner = PLAIN
+        self,
+        allocation: Mapping[Node, int],
+        *,
+        judge: bool = True,
+        manner: Manner = PLAIN,
+        keep: int | None = None,
     ) -> list[Node]:
         children: list[Node] = []
+        contest = None if keep is None else Contest(keep)
         docket = self._docket if judge else None
         manner = self._own(manner)
 
@@ -105,7 +127,7 @@ class RunningSearch:
             ground = family.ground
             if ground is None:
                 ground = family.ground = self._ground(family.parent, manner, docket)
-            children.append(await self._extend(ground, key, manner, docket))
+            children.append(await self._extend(ground, key, manner, docket, contest))
 
         async with anyio.create_task_group() as group:
             for parent, n in allocation.items():
@@ -158,6 +180,12 @@ class RunningSearch:
     def explain(self, action: str, reason: str) -> None:
         self._journal.tell(Decided(action, reason))
 
+    async def follow(self, strategy: str) -> None:
+        followed: Strategy = make("strategies", strategy)
+        if followed.needs_verifier and self._docket is None:
+            raise ConfigError(f"{strategy} decides by verdicts: give it a verifier")
+        await followed.run(self)
+
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
         async def run() -> None:
             await task()
@@ -176,9 +204,9 @@ class RunningSearch:
         prompt = self._policy.bound(self.problem, node.steps(), 0, manner).prompt_tokens
         return min(room, self._policy.model.context_tokens - prompt)
 
-    def new_prompt_tokens(self, node: Node) -> int:
-        """What of the prompt after `node` would be computed for the first time."""
-        return self._bound(node, 0, PLAIN).new_tokens
+    def cost_of_asking(self, node: Node) -> Cost:
+        """What asking for what follows `node` costs at most before a token of it is decoded."""
+        return self._bound(node, 0, self._own(PLAIN))
 
     def _own(self, manner: Manner) -> Manner:
         """`manner` with this search's own temperature where it names none."""
@@ -226,13 +254,18 @@ class RunningSearch:
         return bound.where_known(known)
 
     async def _extend(
-        self, ground: _Ground, key: Key, manner: Manner, docket: Docket | None
+        self,
+        ground: _Ground,
+        key: Key,
+        manner: Manner,
+        docket: Docket | None,
+        contest: Contest | None,
     ) -> Node:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
-        async with self._ledger.hold(ground.bounds, len(key)) as hold:
-            known = ground.bounds[POLICY].recomputed_tokens
+        known = ground.bounds[POLICY].recomputed_tokens
+        async with self._ledger.hold(ground.bounds, len(key), key) as hold:
             with self.pace.timed() as written, hold.charge(POLICY, known) as meter:
                 step = await self._policy.extend(
                     self.problem,
@@ -248,7 +281,7 @@ class RunningSearch:
                 return self._add(key, step, manner)
             with docket.asking(key):
                 child = self._add(key, step, manner)
-                await docket.ask(child, hold)
+                await docket.ask(child, hold, None if child.finished else contest)
         return child
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
@@ -260,9 +293,9 @@ class RunningSearch:
         if max_tokens < 1:
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
         bound = self._bound(node, max_tokens, manner)
-        async with self._ledger.hold({POLICY: bound}, len(key)) as hold:
-            charging = hold.charge(POLICY, bound.recomputed_tokens)
-            with self.pace.timed(whole=True) as written, charging as meter:
+        known = bound.recomputed_tokens
+        async with self._ledger.hold({POLICY: bound}, len(key), key) as hold:
+            with self.pace.timed(whole=True) as written, hold.charge(POLICY, known) as meter:
                 rest = await self._policy.complete(
                     self.problem,
                     node.steps(),
@@ -272,7 +305,6 @@ class RunningSearch:
                     manner=manner,
                 )
                 written.tokens = sum(step.cost.output_tokens for step in rest)
-        known = bound.recomputed_tokens
         for step in (_booked(rest[0], known), *rest[1:]):
             node = self._add(key, step, manner)
             key = (*key, 0)

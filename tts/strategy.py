@@ -12,6 +12,9 @@ import numpy as np
 from tts.budget.evidence import Evidence as Evidence
 from tts.budget.evidence import Tally as Tally
 from tts.budget.evidence import Witness as Witness
+from tts.budget.split import Law as Law
+from tts.budget.table import Table as Table
+from tts.budget.table import agreement as agreement
 from tts.budget.worth import Offer as Offer
 from tts.budget.worth import sampling as sampling
 from tts.budget.worth import voting as voting
@@ -59,6 +62,11 @@ class Search(Protocol):
         ...
 
     @property
+    def limits(self) -> Mapping[str, float]:
+        """The limits of this search by unit, those that are set: tokens, flops, seconds, ..."""
+        ...
+
+    @property
     def spent(self) -> Mapping[Account, float]:
         """FLOPs that each model has taken so far; output tokens where its size is not known."""
         ...
@@ -69,16 +77,29 @@ class Search(Protocol):
         ...
 
     async def expand(
-        self, node: Node, n: int = 1, *, judge: bool = True, manner: Manner = PLAIN
+        self,
+        node: Node,
+        n: int = 1,
+        *,
+        judge: bool = True,
+        manner: Manner = PLAIN,
+        keep: int | None = None,
     ) -> list[Node]:
         """Sample `n` next steps of `node`, each judged as soon as it is there; ordered by key.
 
-        With `judge=False` the verifier is not asked, and nothing is held for it.
+        With `judge=False` the verifier is not asked, and nothing is held for it. With `keep` only
+        the `keep` best of those that are not finished, by rank and then key, are what matters to
+        whoever asks: votes on the others are cancelled as soon as they cannot be among these.
         """
         ...
 
     async def expand_all(
-        self, allocation: Mapping[Node, int], *, judge: bool = True, manner: Manner = PLAIN
+        self,
+        allocation: Mapping[Node, int],
+        *,
+        judge: bool = True,
+        manner: Manner = PLAIN,
+        keep: int | None = None,
     ) -> list[Node]:
         """Expand several nodes at once, each by its number; ordered by key."""
         ...
@@ -132,6 +153,15 @@ class Search(Protocol):
 
     def explain(self, action: str, reason: str) -> None:
         """Tell what was decided, and why: an event, for whoever asks where the compute went."""
+        ...
+
+    async def follow(self, strategy: str) -> None:
+        """Go on as another strategy does, named with its knobs: `beam:n=8,width=2`.
+
+        Raises:
+            ConfigError: there is none of that name, a knob cannot be used, or it needs a verifier
+                and there is none.
+        """
         ...
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import anyio
 
@@ -21,6 +21,20 @@ from tts.types import Judgement as Judgement
 from tts.types import Problem as Problem
 from tts.types import Step as Step
 from tts.types import Vote as Vote
+
+Told = Callable[[tuple[Vote, ...], int], None]
+"""Takes the votes given so far, from the first one on without a gap, and how many others there
+will be; the step's score will be the mean of all, abstentions left out."""
+
+_Opinion = TypeVar("_Opinion")
+
+
+def without_gap(votes: Mapping[int, _Opinion]) -> tuple[_Opinion, ...]:
+    """What was said by the first votes, up to the first of which nothing was heard yet."""
+    given: list[_Opinion] = []
+    while len(given) in votes:
+        given.append(votes[len(given)])
+    return tuple(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,11 @@ class Case:
     """How many votes each of them is to have, `heard` included; None: as many as are usual."""
     heard: tuple[Vote, ...] = ()
     """Votes that the first of them has already, with the same seed; what is said adds to them."""
+    told: Told | None = field(default=None, compare=False)
+    """To be told, after each vote on the last step but the last one, what was said of it so far.
+
+    A verifier need not: then nobody can tell before it is through that it could stop.
+    """
 
 
 class Reduction(Enum):

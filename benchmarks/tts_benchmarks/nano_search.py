@@ -1,7 +1,8 @@
 """Nano search: what strategies and verifiers make of the same problems, and what they take.
 
 Every arm solves the same held-out problems. Accuracy, and its difference to the first arm paired
-by problem, each with a 95 % interval; and the tokens and FLOPs of policy and verifier together.
+by problem, each with a 95 % interval; the tokens and FLOPs of policy and verifier together; and the
+share of the tokens that is in no answer.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class NanoSearch:
             "verifier tokens",
             "MFLOPs",
             "cached",
+            "in no answer",
         )
         notes = ("Tokens and FLOPs are means a problem. Intervals: 95 %, bootstrap over problems.",)
         title = f"{len(problems)} held-out problems of {self.families}, level {self.levels}"
@@ -91,6 +93,7 @@ class NanoSearch:
             round(mean * sum(spend.verifier.output_tokens for spend in spends)),
             round(mean * sum(spend.total.flops for spend in spends) / 1e6),
             cached / prompt if prompt else 0.0,
+            mean * sum(spend.wasted_share for spend in spends),
         )
 
 

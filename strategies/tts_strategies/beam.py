@@ -2,6 +2,9 @@
 
 Keep the best N/M prefixes, give each M continuations, keep the best N/M of those, and so on. A
 finished solution leaves the beam with its slot, so that there are never more than N of them.
+
+`decisive` cancels votes on a prefix as soon as they cannot bring it into the beam any more; the
+beam is the same.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ class Beam:
 
     n: int = 16  # N
     width: int = 4  # M
+    decisive: bool = False
     needs_verifier: ClassVar[bool] = True
     papers: ClassVar = (SNELL,)
     bill: ClassVar = Bill("n * depth", "n * depth")
@@ -33,9 +37,10 @@ class Beam:
         at_least(1, n=self.n, width=self.width)
 
     async def run(self, search: Search) -> None:
-        level = await search.expand(search.root, self.n)
-        slots = self.n
-        while level:
+        shares, slots = {search.root: self.n}, self.n
+        while shares:
+            keep = -(-slots // self.width) if self.decisive else None
+            level = await search.expand_all(shares, keep=keep)
             slots -= sum(node.finished for node in level)
             kept = ranked(node for node in level if not node.finished)
-            level = await search.expand_all(in_turn(slots, self.width, kept))
+            shares = in_turn(slots, self.width, kept)

@@ -2,6 +2,9 @@
 
 Each subtree samples M steps, goes on from the best and forgets the rest. Subtrees do not wait for
 one another.
+
+`decisive` cancels votes on a step as soon as they cannot make it the best of its siblings any more;
+the subtrees are the same.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ class DVTS:
 
     n: int = 16  # N
     width: int = 4  # M
+    decisive: bool = False
     needs_verifier: ClassVar[bool] = True
     papers: ClassVar = (BEECHING,)
     bill: ClassVar = Bill(
@@ -37,8 +41,9 @@ class DVTS:
 
     async def run(self, search: Search) -> None:
         async def subtree() -> None:
-            node = search.root
+            node, keep = search.root, 1 if self.decisive else None
             while not node.finished:
-                node = max(await search.expand(node, self.width), key=lambda child: child.rank)
+                children = await search.expand(node, self.width, keep=keep)
+                node = max(children, key=lambda child: child.rank)
 
         await search.spread(subtree, max(1, self.n // self.width))

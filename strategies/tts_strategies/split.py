@@ -1,7 +1,7 @@
 """Fixed split: S samples, V votes on every step of each (Singhi et al. 2025, arXiv 2504.01005).
 
-What a study of compute-optimal scaling varies: the pair that is best at a budget is found
-beforehand, by a law (`tts.budget.split`) or from a table. With V = 0 it is self-consistency.
+What a study of compute-optimal scaling varies; `by_law` chooses the pair by a law. With V = 0 it is
+self-consistency.
 """
 
 from __future__ import annotations

@@ -38,9 +38,21 @@ BAD = {
     "knob of wrong type": (["solve", "x", "--set", "n=many"], "valid integer"),
     "n zero": (["solve", "x", "--n", "0"], "n=0 must be at least 1"),
     "n no number": (["solve", "x", "--n", "few"], "valid integer"),
-    "budget zero": (["solve", "x", "--budget", "0"], "--budget 0: must be"),
+    "budget zero": (
+        ["solve", "x", "--budget", "0"],
+        "--budget: tokens=0 must be a finite number above 0",
+    ),
     "budget negative": (["solve", "x", "--budget", "-5"], "--budget: '-5' is not a quantity"),
-    "budget infinite": (["solve", "x", "--budget", "1e999"], "--budget 1e999: must be a finite"),
+    "budget infinite": (
+        ["solve", "x", "--budget", "1e999"],
+        "--budget: tokens=inf must be a finite",
+    ),
+    "budget in euros": (["solve", "x", "--budget", "eur=1"], "--budget: unknown unit of a budget"),
+    "deadline twice": (
+        ["solve", "x", "--budget", "seconds=3", "--deadline", "4s"],
+        "seconds are limited by --budget and by --deadline",
+    ),
+    "money without prices": (["solve", "x", "--budget", "usd=1"], "add usd_in=...,usd_out=..."),
     "deadline no time": (["solve", "x", "--deadline", "soon"], "--deadline: 'soon' is not a time"),
     "samples zero": (["solve", "x", "--samples", "0"], "--samples 0: must be"),
     "seed negative": (["solve", "x", "--seed", "-1"], "--seed"),

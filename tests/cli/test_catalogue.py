@@ -22,7 +22,7 @@ def test_everything_installed_is_listed_in_text_and_json(tts, kind):
 def test_knobs_have_types_and_defaults():
     (beam,) = [entry for entry in entries("strategies") if entry.name == "beam"]
     assert [(knob.name, knob.type, knob.default) for knob in beam.knobs] == [
-        ("n", "int", "16"), ("width", "int", "4"),
+        ("n", "int", "16"), ("width", "int", "4"), ("decisive", "bool", "False"),
     ]  # fmt: skip
     assert beam.about.startswith("Beam search over steps")
     (likelihood,) = [entry for entry in entries("verifiers") if entry.name == "likelihood"]

@@ -62,7 +62,7 @@ def test_knobs_in_a_spec_are_knobs_that_are_set(tts):
     assert len(json.loads(spec.out)["candidates"]) == 3
     both = ("--strategy", "beam:n=4", "--set", "width=2", "--verifier", "likelihood:reduction=min")
     whole = json.loads(tts("solve", "hi", *FAKE, *both, "--json").out)
-    assert whole["search"]["strategy"] == "Beam(n=4, width=2)"
+    assert whole["search"]["strategy"] == "Beam(n=4, width=2, decisive=False)"
 
 
 def test_a_seed_changes_the_samples(tts):
@@ -168,3 +168,17 @@ def test_limits_combine(tts):
     }  # fmt: skip
     assert whole["spend"]["total"]["samples"] <= 4
     assert whole["stop_reason"] == "budget"
+
+
+def test_money_is_a_budget_and_stands_in_the_result(tts):
+    priced = "fake:usd_in=10,usd_cached=2.5,usd_out=40"
+    outcome = tts("solve", "x", "--policy", priced, "--budget", "usd=0.2", "--json", "--n", "999")
+    whole = json.loads(outcome.out)
+    assert whole["search"]["budget"] == {"usd": 0.2}
+    assert whole["spend"]["wasted"]["share"] == 0.0
+    assert whole["spend"]["wasted"]["total"]["usd"] == 0.0
+    assert 0.15 < whole["spend"]["total"]["usd"] <= 0.2
+    assert whole["stop_reason"] == "budget"
+    shown = tts("solve", "x", "--policy", priced, "--budget", "usd=0.2", "--n", "999")
+    assert "USD" in shown.out
+    assert "nothing more fitted into $0.200" in shown.out

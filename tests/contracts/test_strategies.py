@@ -1,5 +1,7 @@
 """The built-in strategies hold the contract that a stranger's must hold."""
 
+from pathlib import Path
+
 import pytest
 
 from tts.backends.base import Dialect
@@ -10,6 +12,8 @@ from tts_strategies.ab_mcts import ABMCTS
 from tts_strategies.adaptive_consistency import AdaptiveConsistency
 from tts_strategies.beam import Beam
 from tts_strategies.best_of_n import BestOfN
+from tts_strategies.by_law import ByLaw
+from tts_strategies.by_table import ByTable
 from tts_strategies.deepconf import DeepConf
 from tts_strategies.dvts import DVTS
 from tts_strategies.eager_beam import EagerBeam
@@ -23,6 +27,8 @@ from tts_strategies.refine import Refine
 from tts_strategies.rstar import RStar
 from tts_strategies.split import Split
 from tts_strategies.value_of_information import ValueOfInformation
+
+TABLE = Path(__file__).parents[1] / "strategies/table.json"
 
 
 class TestBestOfN(StrategyContract):
@@ -87,6 +93,18 @@ class TestSplit(StrategyContract):
     @pytest.fixture
     def strategy(self) -> Strategy:
         return Split(samples=5, votes=2)
+
+
+class TestByLaw(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return ByLaw(at_most=6, votes_at_one=1.0)
+
+
+class TestByTable(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return ByTable(path=str(TABLE), pilot=3)
 
 
 class TestAdaptiveConsistency(StrategyContract):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tts.budget.budget import Budget, duration, quantity
+from tts.budget.budget import Budget, duration, quantity, written
 from tts.errors import ConfigError
 
 
@@ -28,7 +28,28 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan")])
-@pytest.mark.parametrize("unit", ["tokens", "flops", "seconds", "samples", "calls"])
+@pytest.mark.parametrize("unit", ["tokens", "flops", "seconds", "samples", "calls", "usd"])
 def test_a_limit_that_is_not_positive_is_refused_by_name(unit: str, limit: float) -> None:
     with pytest.raises(ConfigError, match=f"budget {unit}="):
         Budget(**{unit: limit})
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("8k", Budget(tokens=8000)),
+        ("usd=0.02", Budget(usd=0.02)),
+        ("tokens=8k, seconds=1.5m,flops=1T", Budget(tokens=8000, seconds=90, flops=1e12)),
+    ],
+)
+def test_limits_are_written_in_any_units(text: str, budget: Budget) -> None:
+    assert written(text) == budget
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("usd=1,usd=2", "twice"), ("8k,tokens=3", "twice"), ("eur=2", "unit of a budget 'eur'")],
+)
+def test_limits_that_make_no_sense_are_refused(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        written(text)

@@ -55,5 +55,5 @@ def test_a_bracket_without_its_partner_is_told(text: str) -> None:
 )
 def test_what_cannot_be_used_is_named(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
-        make_at_places("backends", text)
+        make_at_places("backends", parse(text))
     assert "secret" not in str(raised.value)

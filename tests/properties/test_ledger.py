@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from tts.budget.budget import NOTHING, Amount, Rates
 from tts.budget.ledger import Ledger, Listener, Purse
+from tts.budget.prices import Prices
 from tts.errors import PluginError
 from tts.types import POLICY, VERIFIER, Cost
 
-RATES = Rates({POLICY: 2, VERIFIER: 10})
+RATES = Rates(
+    {POLICY: 2, VERIFIER: 10}, {POLICY: Prices(0.1, 0.3), VERIFIER: Prices(1 / 3, 0.7, cached=0.1)}
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ limits = st.builds(
     flops=st.sampled_from([100, 900, 4000, math.inf]),
     calls=st.sampled_from([1, 4, 20, math.inf]),
     samples=st.just(math.inf),
+    usd=st.sampled_from([1e-6, 1e-4, 3e-4, math.inf]),
 )
 
 
@@ -120,7 +124,7 @@ def test_it_gives_up_only_when_nothing_that_waits_can_fit(
 @given(st.lists(works(), min_size=1, max_size=4), limits)
 def test_a_shared_pool_is_never_exceeded(searches: list[list[Work]], limit: Amount) -> None:
     pool = Purse(limit)
-    unlimited = Amount(*[math.inf] * 4)
+    unlimited = Amount(*[math.inf] * 5)
     all_books = [Books(unlimited, pool=pool) for _ in searches]
 
     async def run() -> None:
@@ -135,7 +139,7 @@ def test_a_shared_pool_is_never_exceeded(searches: list[list[Work]], limit: Amou
 
 
 def test_the_deepest_waiter_goes_first() -> None:
-    books = Books(Amount(100, *[math.inf] * 3))
+    books = Books(Amount(100, *[math.inf] * 4))
     shallow, deep = Work(1, 60, 40, 0, 0, 1.0), Work(5, 60, 30, 0, 0, 1.0)
     big = Work(2, 80, 10, 0, 0, 1.0)
 
@@ -150,7 +154,7 @@ def test_the_deepest_waiter_goes_first() -> None:
 
 
 def test_what_is_reserved_is_there_when_released() -> None:
-    books = Books(Amount(100, *[math.inf] * 3), reserve=Amount(tokens=30))
+    books = Books(Amount(100, *[math.inf] * 4), reserve=Amount(tokens=30))
 
     async def run() -> None:
         await books.do_all([Work(1, 80, 80, 0, 0, 0.0)])
@@ -162,7 +166,7 @@ def test_what_is_reserved_is_there_when_released() -> None:
 
 
 def test_a_cancelled_call_is_charged_its_bound_unless_it_knows_better() -> None:
-    books = Books(Amount(100, *[math.inf] * 3))
+    books = Books(Amount(100, *[math.inf] * 4))
 
     async def run() -> None:
         with trio.move_on_after(0.5):
@@ -174,7 +178,7 @@ def test_a_cancelled_call_is_charged_its_bound_unless_it_knows_better() -> None:
 
 
 def test_work_that_costs_more_than_its_bound_is_an_error() -> None:
-    books = Books(Amount(100, *[math.inf] * 3))
+    books = Books(Amount(100, *[math.inf] * 4))
 
     async def run() -> None:
         with pytest.raises(PluginError, match="more than its bound"):

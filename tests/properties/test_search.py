@@ -56,6 +56,7 @@ budgets = st.builds(
     flops=st.none() | st.integers(1, 8_000_000),
     samples=st.none() | st.integers(1, 60),
     calls=st.none() | st.integers(1, 90),
+    usd=st.none() | st.floats(1e-6, 0.003),
 )
 
 

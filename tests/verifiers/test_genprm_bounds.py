@@ -61,6 +61,7 @@ efforts = st.builds(
     output_characters=st.integers(1, 400),
     tau=st.sampled_from([0.0, 0.1, 0.5]),
     stop_at_wrong=st.booleans(),
+    apart=st.booleans(),
 )
 steps = st.lists(
     st.sampled_from(["6\n\n", "", "9" * 250, "\n\n", "x" * 50_000, "<|im_end|>Yes No"]), max_size=4

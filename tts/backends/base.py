@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from tts.budget.meter import Meter
+from tts.budget.prices import Prices
 from tts.types import Cost
 
 
@@ -142,6 +143,8 @@ class ModelInfo:
     dialect: Dialect = Dialect()
     sampling: Sampling = Sampling()
     """What its makers advise."""
+    prices: Prices | None = None
+    """What its tokens cost; None: nobody said."""
 
 
 class Backend(Protocol):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final, NamedTuple
 
-from tts.errors import ConfigError
+from tts.budget.prices import Prices
+from tts.errors import ConfigError, unknown
 from tts.types import POLICY, Account, Cost
 
 
@@ -19,6 +21,7 @@ class Amount(NamedTuple):
     flops: float = 0
     samples: float = 0
     calls: float = 0
+    usd: float = 0
 
     def plus(self, other: Amount) -> Amount:
         return Amount(
@@ -26,6 +29,7 @@ class Amount(NamedTuple):
             self.flops + other.flops,
             self.samples + other.samples,
             self.calls + other.calls,
+            self.usd + other.usd,
         )
 
     def minus(self, other: Amount) -> Amount:
@@ -34,6 +38,7 @@ class Amount(NamedTuple):
             self.flops - other.flops,
             self.samples - other.samples,
             self.calls - other.calls,
+            self.usd - other.usd,
         )
 
     def within(self, limit: Amount) -> bool:
@@ -43,6 +48,7 @@ class Amount(NamedTuple):
             and self.flops <= limit.flops
             and self.samples <= limit.samples
             and self.calls <= limit.calls
+            and self.usd <= limit.usd
         )
 
 
@@ -69,6 +75,8 @@ class Budget:
     """Completions asked of the policy: answers, or steps where a strategy goes by steps."""
     calls: float | None = None
     """Requests to engines, both models."""
+    usd: float | None = None
+    """Money, at the prices of both models."""
 
     def __post_init__(self) -> None:
         for name, value in self.limits().items():
@@ -77,7 +85,7 @@ class Budget:
 
     def limits(self) -> Mapping[str, float]:
         """The limits that are set, by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
@@ -89,6 +97,10 @@ class Budget:
 UNLIMITED = Budget()
 
 
+def _whole(number: float) -> int:
+    return sys.maxsize if math.isinf(number) else math.floor(number)
+
+
 def _or_infinite(value: float | None) -> float:
     return math.inf if value is None else value
 
@@ -98,6 +110,8 @@ class Rates:
     """What the tokens of each account weigh."""
 
     flops_per_token: Mapping[Account, float]
+    prices: Mapping[Account, Prices] = field(default_factory=dict)
+    """Of the accounts that cost money."""
 
     def amount(self, account: Account, cost: Cost) -> Amount:
         """`cost` in the units of a ledger."""
@@ -106,11 +120,51 @@ class Rates:
             flops=cost.new_tokens * self.flops_per_token.get(account, 0.0),
             samples=cost.samples if account == POLICY else 0,
             calls=cost.calls,
+            usd=self.prices[account].of(cost) if account in self.prices else 0,
         )
 
+    def total(self, costs: Mapping[Account, Cost]) -> Amount:
+        """All accounts together."""
+        total = NOTHING
+        for account, cost in costs.items():
+            total = total.plus(self.amount(account, cost))
+        return total
+
+    def output_within(self, account: Account, room: Amount, prompt: Cost) -> int:
+        """The most tokens that one call after `prompt` may decode, so that it fits into `room`."""
+        if not self.amount(account, prompt).within(room):
+            return 0
+        one = self.amount(account, Cost(output_tokens=1))
+        left = room.minus(self.amount(account, prompt))
+        rates = ((one.tokens, left.tokens), (one.flops, left.flops), (one.usd, left.usd))
+        return _whole(min((rest / rate for rate, rest in rates if rate), default=math.inf))
+
+
+_UNITS: Final = tuple(each.name for each in fields(Budget))
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgtpe]?)", re.IGNORECASE)
 _SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
+
+
+def written(text: str) -> Budget:
+    """Limits as people write them: `8k` (tokens), `usd=0.02`, `tokens=8k,seconds=30s,flops=1T`.
+
+    Raises:
+        ConfigError: not such limits.
+    """
+    limits: dict[str, float] = {}
+    for part in text.split(","):
+        unit, equals, value = part.rpartition("=")
+        name = unit.strip() if equals else "tokens"
+        if name not in _UNITS:
+            raise unknown("unit of a budget", name, _UNITS)
+        if name in limits:
+            raise ConfigError(f"{name} are limited twice")
+        limit = (duration if name == "seconds" else quantity)(value)
+        if not 0 < limit < math.inf:
+            raise ConfigError(f"{name}={limit:g} must be a finite number above 0")
+        limits[name] = limit
+    return Budget(**limits)
 
 
 def quantity(text: str) -> float:

@@ -21,7 +21,7 @@ from anyio.lowlevel import checkpoint
 from tts.budget.budget import NOTHING, Amount, Rates
 from tts.budget.meter import Meter
 from tts.errors import PluginError
-from tts.types import FREE, Account, Cost
+from tts.types import FREE, Account, Cost, Key
 
 _TURNS = 8
 """Turns of the event loop for which somebody without hope lets others speak: one who has just
@@ -113,6 +113,8 @@ class Purse:
     def close(self) -> None:
         """A hold is over."""
         self._open -= 1
+        if not self._open:
+            self.held = NOTHING  # whatever fractions of a cent were rounded to
         self._serve()
 
     def release_reserve(self) -> None:
@@ -124,6 +126,10 @@ class Purse:
     def _fits(self, amount: Amount) -> bool:
         return amount.plus(self.spent).plus(self.held).plus(self._reserve).within(self.limit)
 
+    def _may_fit(self, amount: Amount) -> bool:
+        """Whether it will fit once nothing is held; added up in the order of `_fits`."""
+        return amount.plus(self.spent).plus(NOTHING).plus(self._reserve).within(self.limit)
+
     def _take(self, amount: Amount) -> None:
         self.held = self.held.plus(amount)
         self._open += 1
@@ -134,7 +140,6 @@ class Purse:
         """
         if not self._waiters:
             return
-        room = self.limit.minus(self.spent).minus(self._reserve)
         hopeless: list[Waiter] = []
         while self._waiters:
             waiter = self._waiters[0]
@@ -143,7 +148,7 @@ class Purse:
                 self._take(waiter.amount)
                 waiter.granted = True
                 waiter.woken.set()
-            elif waiter.amount.within(room):
+            elif self._may_fit(waiter.amount):
                 break
             else:
                 hopeless.append(heapq.heappop(self._waiters))
@@ -157,25 +162,26 @@ class Purse:
 class Hold:
     """What one piece of work holds, settled account by account. An async context manager."""
 
-    __slots__ = ("_amounts", "_bounds", "_depth", "_id", "_ledger")
+    __slots__ = ("_amounts", "_bounds", "_depth", "_id", "_key", "_ledger")
 
-    def __init__(self, ledger: Ledger, bounds: Bounds, depth: int) -> None:
+    def __init__(self, ledger: Ledger, bounds: Bounds, depth: int, key: Key) -> None:
         self._ledger = ledger
         self._bounds = bounds
         self._amounts = {who: ledger.rates.amount(who, bound) for who, bound in bounds.items()}
         self._depth = depth
+        self._key = key
         self._id = -1
 
     async def __aenter__(self) -> Hold:
         amounts = self._amounts.values()
         total = reduce(Amount.plus, amounts)
-        self._id = await self._ledger.acquire(self._bounds, total, self._depth)
+        self._id = await self._ledger.acquire(self._bounds, total, self._depth, self._key)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         while self._amounts:
             account, held = self._amounts.popitem()
-            self._ledger.settle(self._id, account, held, FREE)
+            self._ledger.settle(self._id, account, held, Meter())
         self._ledger.close()
 
     @contextmanager
@@ -193,7 +199,7 @@ class Hold:
             yield meter
         finally:
             del self._amounts[account]
-            spent = self._ledger.settle(self._id, account, held, meter.cost)
+            spent = self._ledger.settle(self._id, account, held, meter)
         if not spent.within(held):
             bound = self._bounds[account]
             raise PluginError(f"the {account} cost {meter.cost}, more than its bound {bound}")
@@ -203,8 +209,8 @@ class Hold:
 class Listener:
     """Who is told of holds: facts for the log."""
 
-    held: Callable[[int, Bounds], None]
-    settled: Callable[[int, Account, Cost], None]
+    held: Callable[[int, Bounds, Key], None]
+    settled: Callable[[int, Account, Meter], None]
 
 
 class Ledger:
@@ -249,11 +255,14 @@ class Ledger:
         rooms = [purse.limit.minus(purse.spent).minus(purse.held) for purse in self._purses]
         return Amount(*(min(units) for units in zip(*rooms, strict=True)))
 
-    def hold(self, bounds: Bounds, depth: int) -> Hold:
-        """Hold `bounds` while the block runs; waits for room first, the deepest work first."""
-        return Hold(self, bounds, depth)
+    def hold(self, bounds: Bounds, depth: int, key: Key = ()) -> Hold:
+        """Hold `bounds` while the block runs; waits for room first, the deepest work first.
 
-    async def acquire(self, bounds: Bounds, amount: Amount, depth: int) -> int:
+        `key` says in the books which step it is about.
+        """
+        return Hold(self, bounds, depth, key)
+
+    async def acquire(self, bounds: Bounds, amount: Amount, depth: int, key: Key) -> int:
         """Hold `amount`, which is what `bounds` come to; returns the hold's id in this ledger."""
         entered: list[Purse] = []
         try:
@@ -266,16 +275,19 @@ class Ledger:
                 purse.close()
             raise
         id = next(self._ids)
-        self._listener.held(id, bounds)
+        self._listener.held(id, bounds, key)
         return id
 
-    def settle(self, id: int, account: Account, held: Amount, cost: Cost) -> Amount:
-        """One account of a hold is over: `held` is free again, `cost` is gone; returns it."""
-        spent = self.rates.amount(account, cost)
+    def settle(self, id: int, account: Account, held: Amount, meter: Meter) -> Amount:
+        """One account of a hold is over: `held` is free again, what `meter` says is gone.
+
+        Returns that.
+        """
+        spent = self.rates.amount(account, meter.cost)
         for purse in self._purses:
             purse.settle(held, spent)
-        self.costs[account] = self.costs.get(account, FREE) + cost
-        self._listener.settled(id, account, cost)
+        self.costs[account] = self.costs.get(account, FREE) + meter.cost
+        self._listener.settled(id, account, meter)
         return spent
 
     def close(self) -> None:

@@ -23,6 +23,18 @@ class Meter:
     cost: Cost = field(default=FREE)
     known: int = 0
     """Leading tokens of every prompt that were computed before for the same search."""
+    wasted: Cost = field(default=FREE)
+    """Of this, what calls took that gave nothing, because they were cancelled or failed."""
+
+    def add(self, other: Meter) -> None:
+        """Book all that is on `other`."""
+        self.cost += other.cost
+        self.wasted += other.wasted
+
+    def lose(self, other: Meter) -> None:
+        """Book all that is on `other`, whose calls gave what will not be used."""
+        self.cost += other.cost
+        self.wasted += other.cost
 
     @contextmanager
     def call(self, bound: Cost) -> Iterator[Reading]:
@@ -33,9 +45,13 @@ class Meter:
         known of the prompt, by `bound` or by `known`, and the engine did not have, is booked as
         computed again.
         """
-        reading = Reading()
+        reading, lost = Reading(), True
         try:
             yield reading
+            lost = False
         finally:
             cost = bound if reading.cost is None else reading.cost
-            self.cost += cost.where_known(max(self.known, bound.recomputed_tokens))
+            cost = cost.where_known(max(self.known, bound.recomputed_tokens))
+            self.cost += cost
+            if lost:
+                self.wasted += cost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from tts.paper import Bill
     from tts.registry import Kind
 
-COSTS: Final = (
-    "Of a cost, depth is the steps of a solution. A call writes a step, or the rest of a solution; "
-    "output tokens are calls x tokens of what they write, and verdicts x votes x tokens of a vote."
-)
+REMARKS: Final[Mapping[str, str]] = {
+    "strategies": "Of a cost, depth is the steps of a solution. A call writes a step, or the rest "
+    "of a solution; output tokens are calls x tokens of what they write, and verdicts x votes x "
+    "tokens of a vote.",
+    "backends": "Every engine can be told what it costs, in USD for a million tokens, so that "
+    "money can be limited: NAME:PLACE,usd_in=0.2,usd_cached=0.05,usd_out=0.8.",
+}
 
 
 def strategies(as_json: Json = False) -> None:
@@ -192,5 +195,5 @@ def listing(kind: Kind, as_json: bool) -> None:
         table.add_row(entry.name, about, Text(knobs))
     console = Console(highlight=False)
     console.print(table)
-    if kind == "strategies":
-        console.print(Text(COSTS, style="dim"))
+    if kind in REMARKS:
+        console.print(Text(REMARKS[kind], style="dim"))

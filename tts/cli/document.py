@@ -36,7 +36,7 @@ class SearchDocument(TypedDict):
     policy: str
     verifier: str | None
     budget: dict[str, float]
-    """The limits that were set: tokens, flops, seconds, samples, calls."""
+    """The limits that were set: tokens, flops, seconds, samples, calls, usd."""
     seed: int
     command: str
     """A command line that repeats the search."""
@@ -79,6 +79,15 @@ class CostDocument(TypedDict):
     """Computed again because the cache had lost them; not charged to a budget of FLOPs."""
 
 
+class WasteDocument(TypedDict):
+    """Steps that lead to no answer, the verdicts on them, and calls that gave nothing."""
+
+    accounts: dict[str, CostDocument]
+    total: dict[str, float]
+    share: float
+    """Of all output tokens, in [0, 1]."""
+
+
 class SpendDocument(TypedDict):
     """What the search took."""
 
@@ -86,6 +95,8 @@ class SpendDocument(TypedDict):
     """By account: policy, verifier."""
     total: dict[str, float]
     """In the units of a budget."""
+    wasted: WasteDocument
+    """What of it is in no answer."""
     cached_share: float
     seconds: float
 
@@ -147,6 +158,11 @@ def document(result: Result, budget: Budget, command: str, correct: bool | None)
         "spend": {
             "accounts": {account: _cost(cost) for account, cost in spend.costs.items()},
             "total": dict(spend.total._asdict()),
+            "wasted": {
+                "accounts": {account: _cost(cost) for account, cost in spend.wasted.items()},
+                "total": dict(spend.waste._asdict()),
+                "share": spend.wasted_share,
+            },
             "cached_share": spend.cached_share,
             "seconds": spend.seconds,
         },

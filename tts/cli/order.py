@@ -94,14 +94,22 @@ class Order:
         return built
 
     def make_budget(self) -> Budget:
-        from tts.budget.budget import Budget, duration, quantity
+        from tts.budget.budget import UNLIMITED, Budget, duration, quantity, written
 
-        return Budget(
-            tokens=_parsed("--budget", quantity, self.budget),
-            flops=_parsed("--flops", quantity, self.flops),
-            seconds=_parsed("--deadline", duration, self.deadline),
-            samples=_parsed("--samples", quantity, self.samples),
-        )
+        try:
+            limits = dict((UNLIMITED if self.budget is None else written(self.budget)).limits())
+        except ConfigError as error:
+            raise ConfigError(f"--budget: {error}") from None
+        for option, unit, parse, text in (
+            ("--flops", "flops", quantity, self.flops),
+            ("--deadline", "seconds", duration, self.deadline),
+            ("--samples", "samples", quantity, self.samples),
+        ):
+            if (value := _parsed(option, parse, text)) is not None:
+                if unit in limits:
+                    raise ConfigError(f"{unit} are limited by --budget and by {option}")
+                limits[unit] = value
+        return Budget(**limits)
 
     def check_selector(self) -> None:
         from tts.select import SELECTORS

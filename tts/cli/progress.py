@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from tts.cli.wording import count, percent, printable, scaled, seconds
+from tts.cli.wording import count, percent, printable, scaled, seconds, usd
 from tts.types import FREE
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def _amount(name: str, value: float) -> str:
             return seconds(value)
         case "flops":
             return scaled(value)
+        case "usd":
+            return usd(value)
         case _:
             return count(value)
 

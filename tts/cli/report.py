@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tts.cli.wording import count, percent, printable, scaled, seconds, stop_reason
+from tts.cli.wording import count, percent, printable, scaled, seconds, stop_reason, usd
 from tts.types import FREE
 
 LONGEST_PROBLEM: Final = 400
@@ -124,6 +124,8 @@ def _spend(ended: Ended) -> Group:
     code = any(cost.code_seconds for cost in spend.costs.values())
     if code:
         table.add_column("code", justify="right")
+    if ended.rates.prices:
+        table.add_column("USD", justify="right")
     for account, cost in spend.costs.items():
         if cost == FREE:  # a verifier that asks no model
             continue
@@ -137,11 +139,13 @@ def _spend(ended: Ended) -> Group:
             count(cost.output_tokens),
             scaled(ended.rates.amount(account, cost).flops),
             *([seconds(cost.code_seconds)] if code else []),
+            *([usd(ended.rates.amount(account, cost).usd)] if ended.rates.prices else []),
         )
     used = {**spend.total._asdict(), "seconds": spend.seconds}
     shares = [f"{percent(min(1.0, used[name] / limits[name]))} of the {name}" for name in limits]
     took = f"{seconds(spend.seconds)}"
-    return Group(table, Text("; ".join(["in " + took, *shares]), style="dim"))
+    kept = f"{percent(spend.wasted_share)} of what was written is in no answer"
+    return Group(table, Text("; ".join(["in " + took, *shares, kept]), style="dim"))
 
 
 def _remarks(result: Result) -> list[str]:

@@ -14,7 +14,7 @@ import anyio.lowlevel
 from tts.cli.interrupt import interruptible
 from tts.cli.order import Order
 from tts.errors import leaves
-from tts.types import POLICY, VERIFIER, Problem
+from tts.types import Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,11 +107,9 @@ def _logged(path: Path | None) -> Iterator[Callable[[Event], None]]:
 
 
 def _rates(engine: Engine) -> Rates:
-    from tts.budget.budget import Rates
+    from tts.run import rates_of
 
-    judge = None if engine.verifier is None else engine.verifier.model
-    models = {POLICY: engine.policy.model, VERIFIER: judge}
-    return Rates({who: 2.0 * model.parameters for who, model in models.items() if model})
+    return rates_of(engine.policy.model, None if engine.verifier is None else engine.verifier.model)
 
 
 def _spectator(

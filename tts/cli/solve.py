@@ -30,6 +30,7 @@ EPILOG: Final = """
   tts solve "Evaluate (37 + 48) * 2." --n 32
   tts solve --example words-3 --budget 8k --deadline 30s
   tts solve --example --strategy beam --verifier likelihood --set width=4
+  tts solve --example --policy nano:usd_in=0.1,usd_out=0.4 --budget usd=0.0005
   tts solve --example --strategy rebase-16 --verifier likelihood
   tts solve --file problem.txt --samples 64 --out result.json
   echo "What is 12 * 7?" | tts solve --json
@@ -60,7 +61,11 @@ def solve(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Most output tokens of all models together: 800, 8k.", metavar="TOKENS"),
+        typer.Option(
+            help="Most output tokens of all models together: 800, 8k; or most in other units: "
+            "usd=0.02, tokens=8k,calls=50.",
+            metavar="LIMITS",
+        ),
     ] = None,
     deadline: Annotated[
         str | None, typer.Option(help="Most time: 30s, 1.5m.", metavar="TIME")

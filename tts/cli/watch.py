@@ -64,10 +64,7 @@ class Watch:
     @property
     def spent(self) -> Amount:
         """In the units of a budget."""
-        total = Amount()
-        for account, cost in self.costs.items():
-            total = total.plus(self._rates.amount(account, cost))
-        return total
+        return self._rates.total(self.costs)
 
     def shares(self) -> Mapping[str, tuple[float, float]]:
         """What is spent and its limit, for each limit that there is."""

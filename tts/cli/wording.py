@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def seconds(time: float) -> str:
     return f"{minutes} min {rest} s"
 
 
+def usd(amount: float) -> str:
+    """`$0.0123`: three digits that say something, from a cent up two decimals or more."""
+    digits = 2 if amount >= 1 or not amount else 2 - math.floor(math.log10(amount))
+    return f"${amount:,.{digits}f}"
+
+
 def percent(share: float) -> str:
     """`71%`; what is not quite all is never called so."""
     return "99%" if 0.99 < share < 1 else f"{share:.0%}"
@@ -53,6 +60,8 @@ def limits(budget: Budget) -> str:
         if name == "flops" and limit >= 1e3
         else seconds(limit)
         if name == "seconds"
+        else usd(limit)
+        if name == "usd"
         else f"{count(limit)} {name}"
         for name, limit in budget.limits().items()
     ]

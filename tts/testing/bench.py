@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import trio
 import trio.testing
 
 from tts.answers import Verdict
-from tts.backends.base import Dialect, Request
+from tts.backends.base import Backend, Dialect, Request
 from tts.backends.fake import FakeBackend, Script, ramble
-from tts.budget.budget import Amount, Budget, Rates
+from tts.backends.priced import Priced
+from tts.budget.budget import Amount, Budget
+from tts.budget.prices import Prices
 from tts.events import Event, Held, Settled, replay
 from tts.policy import LanguagePolicy
 from tts.result import Result
-from tts.run import Plan, Run
+from tts.run import Plan, Run, rates_of
 from tts.strategy import Strategy
 from tts.tree import Tree
-from tts.types import POLICY, VERIFIER, Account, Cost, Judgement, Problem
+from tts.types import Account, Cost, Judgement, Problem
 from tts.verifier import Case, Meter, ModelInfo, Reduction, Verifier
 
 Delay = Callable[[Request, int], float]
 PROBLEM = Problem("bench", "What is next?")
+POLICY_PRICES = Prices(input=0.1, output=0.4, cached=0.025)
+VERIFIER_PRICES = Prices(input=0.3, output=1.1)
 
 
 class Verbatim:
@@ -49,7 +54,7 @@ class Opinions:
 
     @property
     def model(self) -> ModelInfo | None:
-        return ModelInfo("opinions", 500, 1 << 30)
+        return ModelInfo("opinions", 500, 1 << 30, prices=VERIFIER_PRICES)
 
     @property
     def reduction(self) -> Reduction:
@@ -107,7 +112,9 @@ class Bench:
             run = Run(
                 PROBLEM,
                 Plan(strategy, budget, self.seed),
-                LanguagePolicy(backend, dialect=self.dialect),
+                LanguagePolicy(
+                    cast("Backend", Priced(backend, POLICY_PRICES)), dialect=self.dialect
+                ),
                 self.verifier,
                 Verbatim(),
             )
@@ -131,17 +138,12 @@ class Bench:
         assert shape(replay(result.events)) == shape(result.tree)
         return result
 
+    def _model(self) -> ModelInfo:
+        return replace(FakeBackend().model, prices=POLICY_PRICES)
+
     def check_books(self, events: Iterable[Event], budget: Budget) -> None:
         """At every event, what is spent and held is within the budget; nothing is held at last."""
-        policy = FakeBackend().model
-        rates = Rates(
-            {
-                POLICY: 2 * policy.parameters,
-                VERIFIER: 2 * self.verifier.model.parameters
-                if self.verifier is not None and self.verifier.model is not None
-                else 0,
-            }
-        )
+        rates = rates_of(self._model(), None if self.verifier is None else self.verifier.model)
         held: dict[tuple[int, Account], Amount] = {}
         spent = Amount()
         for event in events:

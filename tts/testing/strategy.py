@@ -22,6 +22,7 @@ BUDGETS = [
     Budget(flops=3_000_000),
     Budget(samples=7),
     Budget(calls=20),
+    Budget(usd=0.0008),
     Budget(tokens=3_000, samples=9, calls=30, flops=2_000_000),
 ]
 

@@ -4,8 +4,9 @@ A score of the first up to `low` or from `high` on decides; one between them, or
 second, whose verdict then stands. If that one abstains, the first's stands. Each of the two sees
 what it said itself of earlier steps; of what the other said it sees the score alone.
 
-Both are booked on one account. Its FLOPs are counted at the rate of the larger model, so that a
-budget in FLOPs is kept, at the price of counting the smaller model's work too dear.
+Both are booked on one account. Its FLOPs are counted at the rate of the larger model, and its money
+at the dearer prices, so that such budgets are kept, at the price of counting the other model's work
+too dear.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import reduce
 from typing import Any, Self
 
+from tts.budget.prices import Prices
 from tts.config import make
 from tts.errors import ConfigError
 from tts.verifier import (
@@ -61,7 +64,12 @@ class Cascade:
     @property
     def model(self) -> ModelInfo | None:
         models = [model for model in (self._first.model, self._then.model) if model is not None]
-        return max(models, key=lambda model: model.parameters, default=None)
+        if not models:
+            return None
+        larger = max(models, key=lambda model: model.parameters)
+        prices = [model.prices for model in models if model.prices is not None]
+        known = len(prices) == len(models)
+        return replace(larger, prices=reduce(Prices.or_dearer, prices) if known else None)
 
     @property
     def reduction(self) -> Reduction:
@@ -81,7 +89,8 @@ class Cascade:
     async def judge(self, case: Case, meter: Meter) -> Sequence[Judgement | None]:
         judged = list(case.judged)
         for index, seed in enumerate(case.seeds, len(case.judged)):
-            until = replace(case, steps=case.steps[: index + 1], seeds=(seed,))
+            # Of which of the two a vote was would follow from others: nobody is told in between.
+            until = replace(case, steps=case.steps[: index + 1], seeds=(seed,), told=None)
             judged.append(await self._decide(until, judged, meter))
         return judged[len(case.judged) :]
 

@@ -123,7 +123,7 @@ class Judge:
                 opinions = await self._opinions(case, end, seed, votes, own)
                 verdicts[end - 1 - first] = tally(heard + opinions, own.cost)
             finally:
-                meter.cost += own.cost
+                meter.add(own)
 
         try:
             async with anyio.create_task_group() as group:

@@ -119,7 +119,7 @@ class Several:
                     raise
                 continue
             finally:
-                meter.cost += own.cost
+                meter.add(own)
             place.take_back()
             for sample in generation.samples:
                 self._remember(request.prompt + sample.token_ids, place)

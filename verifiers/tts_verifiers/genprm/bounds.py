@@ -84,11 +84,12 @@ def step_bound(
         return total
     votes, room = effort.votes, max(effort.tokens - lengths.opening, 0)
     # Chains may share a conversation or not; in the worst case each asks by itself.
+    alone = votes if effort.asks_apart or not effort.analyzes else effort.chains
     opened = min(reasoned.tokens + lengths.opening, lengths.context)
     longest = min(reasoned.tokens + lengths.to_verdict, lengths.context)
     turns = Cost(output_tokens=votes * room)
     if effort.analyzes:
-        turns += Cost(effort.chains * opened, samples=votes, calls=effort.chains)
+        turns += Cost(alone * opened, samples=votes, calls=alone)
     requests = 0
     if effort.mode is not Mode.COT:
         rounds = votes * effort.rounds
@@ -100,9 +101,8 @@ def step_bound(
     # A turn grows at its end, so that each of its tokens is new but once: what was sampled, what
     # was put in its mouth, a verdict forced after the analysis when the code came to nothing; and
     # at each request the last token that was drawn, which is read only then.
-    conversations = effort.chains if effort.analyzes else votes
     written = votes * (room + 2 * (lengths.to_verdict - lengths.opening - room))
-    new = conversations * (reasoned.new + lengths.opening) + written + requests + 2 * verdicts
+    new = alone * (reasoned.new + lengths.opening) + written + requests + 2 * verdicts
     return total + _of_which_new(turns, new)
 
 

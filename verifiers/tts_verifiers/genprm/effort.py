@@ -10,6 +10,7 @@ from tts.backends.base import Sampling
 from tts.errors import ConfigError
 from tts_verifiers.genprm.ballot import Outvoted, Voting
 from tts_verifiers.genprm.profiles import ANALYZE, VERIFY
+from tts_verifiers.genprm.sequential import Decisive
 
 
 class Mode(Enum):
@@ -53,6 +54,8 @@ class Effort:
     step_tokens: int = 2048  # longest user turn; a longer step is not judged
     output_characters: int = 2000  # of code output that is told to the model
     tau: float = 0.1  # adaptive: a score is sure within tau of 0 or 1 (0.5 - tau off 0.5)
+    decisive: Decisive = Decisive.NO  # when voting ends
+    apart: bool = False  # a request for each vote, so that one can be cancelled by itself
     stop_at_wrong: bool = False  # judge no step after the first wrong one (ProcessBench)
     sampling: Sampling = GENPRM_SAMPLING
 
@@ -61,6 +64,10 @@ class Effort:
         for name, value in {**least, "step_tokens": LEAST_STEP_TOKENS}.items():
             if getattr(self, name) < value:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least {value}")
+        if self.decisive is not Decisive.NO and self.chains > 1:
+            raise ConfigError(
+                f"decisive={self.decisive.value} needs voting=step: each chain needs its own votes"
+            )
         if not 0 <= self.tau <= 0.5:
             raise ConfigError(f"tau={self.tau} must be in [0, 0.5]")
 
@@ -73,6 +80,11 @@ class Effort:
     def analyzes(self) -> bool:
         """Whether a turn that gives reasons begins with an analysis."""
         return self.mode is not Mode.CODE_ONLY
+
+    @property
+    def asks_apart(self) -> bool:
+        """Whether each vote has a request of its own."""
+        return self.decisive is not Decisive.NO or self.apart
 
     def opening(self, number: int) -> str:
         """The forced beginning of such a turn on paragraph `number`."""

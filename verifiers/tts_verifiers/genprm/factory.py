@@ -14,6 +14,7 @@ from tts_verifiers.genprm.ballot import Outvoted, Voting
 from tts_verifiers.genprm.code import CodeRunner
 from tts_verifiers.genprm.effort import GENPRM_SAMPLING, Effort, Mode
 from tts_verifiers.genprm.profiles import profile as profile_named
+from tts_verifiers.genprm.sequential import Decisive
 from tts_verifiers.genprm.verifier import GenPRM
 
 ZHAO = Paper(
@@ -35,6 +36,8 @@ def genprm_7b(
     tokens: int = 2048,
     rounds: int = 3,
     tau: float = 0.1,
+    decisive: Decisive = Decisive.NO,
+    apart: bool = False,
     stop_at_wrong: bool = False,
     reduction: Reduction = Reduction.MIN,
     temperature: float = GENPRM_SAMPLING.temperature,
@@ -44,7 +47,8 @@ def genprm_7b(
 
     By default it reasons without code: in the paper's ablation (tab. 5) code adds 1.2 points of F1
     to an analysis, for several times the calls. `mode=code` is the paper's method. `sandbox` is the
-    least protection under which its code may run.
+    least protection under which its code may run. `decisive` ends a poll when the verdict stands;
+    `apart` lets a search that prunes cancel single votes.
     """
     effort = Effort(
         mode,
@@ -54,6 +58,8 @@ def genprm_7b(
         tokens=tokens,
         rounds=rounds,
         tau=tau,
+        decisive=decisive,
+        apart=apart,
         stop_at_wrong=stop_at_wrong,
         sampling=replace(GENPRM_SAMPLING, temperature=_checked(temperature)),
     )
@@ -70,6 +76,8 @@ def genprm_nano(
     tokens: int = 256,
     rounds: int = 2,
     tau: float = 0.1,
+    decisive: Decisive = Decisive.NO,
+    apart: bool = False,
     stop_at_wrong: bool = True,
     reduction: Reduction = Reduction.MIN,
     temperature: float = GENPRM_SAMPLING.temperature,
@@ -90,6 +98,8 @@ def genprm_nano(
         step_tokens=256,
         output_characters=200,
         tau=tau,
+        decisive=decisive,
+        apart=apart,
         stop_at_wrong=stop_at_wrong,
         sampling=replace(GENPRM_SAMPLING, temperature=_checked(temperature)),
     )

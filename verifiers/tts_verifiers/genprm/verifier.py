@@ -9,9 +9,10 @@ conversations are the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Self
 
 import anyio
@@ -26,16 +27,17 @@ from tts.verifier import (
     ModelInfo,
     Reduction,
     Step,
-    Vote,
     vote_seed,
 )
-from tts_verifiers.genprm.ballot import Opinion, abstention, is_right, tally
+from tts_verifiers.genprm.ballot import Opinion, Voting, abstention, is_right, tally
 from tts_verifiers.genprm.bounds import Lengths, Prompt, step_bound
 from tts_verifiers.genprm.code import CodeRunner
 from tts_verifiers.genprm.effort import Effort, Mode
 from tts_verifiers.genprm.minutes import Minutes, Thread
 from tts_verifiers.genprm.notation import Draft, Notation
+from tts_verifiers.genprm.poll import Poll
 from tts_verifiers.genprm.profiles import OUTPUT, Profile
+from tts_verifiers.genprm.sequential import Decisive
 from tts_verifiers.genprm.turn import NO_ROOM, Critic, Question
 
 DEFAULT: Final = Effort()
@@ -108,6 +110,8 @@ class GenPRM:
         wanted = case.votes or self._effort.votes
         alone = len(turns) == 1  # what was heard counts for the first step alone
         effort = replace(self._effort, votes=max(1, wanted - alone * len(case.heard)))
+        if effort.asks_apart:  # each by itself, as chains do in the worst case
+            effort = replace(effort, voting=Voting.CHAIN, decisive=Decisive.NO)
         for index, tokens in enumerate(turns, number):
             lengths = Lengths.of(
                 self._notation, self._effort, index, self._backend.model.context_tokens
@@ -125,7 +129,11 @@ class GenPRM:
         for step, seed in zip(case.steps[len(case.judged) :], case.seeds, strict=True):
             judgement = None
             if step.text.strip() and not (wrong and self._effort.stop_at_wrong):
-                judgement = await self._judge(minutes, step, seed, _Poll(heard, wanted), meter)
+                last = len(case.judged) + len(verdicts) + 1 == len(case.steps)
+                # Votes that were asked for by number are all given.
+                decisive = self._effort.decisive if case.votes is None else Decisive.NO
+                poll = Poll(heard, wanted, decisive, case.told if last else None)
+                judgement = await self._judge(minutes, step, seed, poll, meter)
             verdicts.append(judgement)
             heard = ()
             wrong = wrong or _is_wrong(judgement)
@@ -150,7 +158,7 @@ class GenPRM:
         return Minutes(self._notation, case, self._effort.chains, self._effort.outvoted)
 
     async def _judge(
-        self, minutes: Minutes, step: Step, seed: int, poll: _Poll, meter: Meter
+        self, minutes: Minutes, step: Step, seed: int, poll: Poll, meter: Meter
     ) -> Judgement:
         if not minutes.fits(step):
             reason = f"the step is longer than {self._effort.step_tokens} tokens"
@@ -159,17 +167,18 @@ class GenPRM:
         try:
             return tally(await self._opinions(minutes, step, seed, poll, own), own.cost)
         finally:
-            meter.cost += own.cost
+            meter.add(own)
 
     async def _opinions(
-        self, minutes: Minutes, step: Step, seed: int, poll: _Poll, meter: Meter
+        self, minutes: Minutes, step: Step, seed: int, poll: Poll, meter: Meter
     ) -> list[Opinion]:
-        heard = dict(enumerate(map(Opinion, poll.heard)))
         content = minutes.content(step)
         depth = minutes.number - 1
-        if self._effort.mode is Mode.DIRECT and heard:
-            return list(heard.values())  # it would say the same again
-        if self._effort.mode is Mode.DIRECT or (self._effort.mode is Mode.ADAPTIVE and not heard):
+        if self._effort.mode is Mode.DIRECT and poll.heard:
+            return list(poll.heard)  # it would say the same again
+        if self._effort.mode is Mode.DIRECT or (
+            self._effort.mode is Mode.ADAPTIVE and not poll.heard
+        ):
             prompt = minutes.direct.ids + self._notation.ask(content, OUTPUT)
             question = Question(prompt, (), depth, minutes.direct.computed)
             opinion = await self._critic.direct(question, meter)
@@ -177,10 +186,13 @@ class GenPRM:
                 return [opinion]
         opening = self._effort.opening(minutes.number)
         asked = self._notation.ask(content, opening)
-        opinions = heard
+
+        def bill(vote: int) -> Meter:
+            return poll.bill(vote) if self._effort.asks_apart else meter
 
         async def conclude(question: Question, vote: int, draft: Draft) -> None:
-            opinions[vote] = await self._critic.vote(question, draft, vote_seed(seed, vote), meter)
+            vote_of = self._critic.vote
+            hear(vote, await vote_of(question, draft, vote_seed(seed, vote), bill(vote)))
 
         async def begin(thread: Thread, votes: list[int]) -> None:
             prompt = thread.ids + asked
@@ -189,43 +201,47 @@ class GenPRM:
                 question,
                 self._notation.start(opening),
                 [vote_seed(seed, vote) for vote in votes],
-                meter,
+                bill(votes[0]),
             )
             if drafts is None:
-                opinions.update((vote, abstention("", NO_ROOM)) for vote in votes)
+                for vote in votes:
+                    hear(vote, abstention("", NO_ROOM))
                 return
             for vote, draft in zip(votes, drafts, strict=True):
                 group.start_soon(conclude, question, vote, draft)
 
+        waiting = deque(_requests(minutes, poll.due, apart=self._effort.asks_apart))
+
+        def launch() -> None:
+            while waiting and waiting[0][1][0] < poll.open_to:
+                group.start_soon(begin, *waiting.popleft())
+
+        def hear(vote: int, opinion: Opinion) -> None:
+            poll.hear(vote, opinion)
+            if poll.over:
+                group.cancel_scope.cancel()
+            else:
+                launch()
+
         try:
             async with anyio.create_task_group() as group:
-                for thread, votes in _by_thread(minutes, poll.due).items():
-                    group.start_soon(begin, thread, votes)
+                launch()
         except* TTSError as errors:
             raise leaves(errors)[0] from None
-        return [opinions[vote] for vote in sorted(opinions)]
+        finally:
+            poll.settle(meter)
+        return poll.opinions
 
 
-@dataclass(frozen=True, slots=True)
-class _Poll:
-    """The votes on one step: those that were given, and how many there are to be."""
-
-    heard: tuple[Vote, ...]
-    wanted: int
-
-    @property
-    def due(self) -> range:
-        """The votes still to be given."""
-        return range(len(self.heard), self.wanted)
-
-
-def _by_thread(minutes: Minutes, votes: range) -> dict[Thread, list[int]]:
-    """The votes that have the same conversation behind them: they share a request."""
+def _requests(minutes: Minutes, votes: range, *, apart: bool) -> Iterable[tuple[Thread, list[int]]]:
+    """Which votes are asked for together, and in which conversation: all that have the same one."""
+    threads = minutes.threads
+    if apart:
+        return [(threads[vote % len(threads)], [vote]) for vote in votes]
     shared: dict[Thread, list[int]] = {}
     for vote in votes:
-        thread = minutes.threads[vote % len(minutes.threads)]
-        shared.setdefault(thread, []).append(vote)
-    return shared
+        shared.setdefault(threads[vote % len(threads)], []).append(vote)
+    return shared.items()
 
 
 def _is_wrong(judgement: Judgement | None) -> bool:

@@ -175,7 +175,7 @@ class HeadPRM:
         try:
             scores = iter(await self._engine.scores(input, own))
         finally:
-            meter.cost += own.cost
+            meter.add(own)
         by_step = [next(scores) if text else None for text in texts]
         costs = iter([own.cost])
         return [

@@ -63,7 +63,7 @@ class OutcomeRM:
         try:
             (score,) = await self._engine.scores(input, own)
         finally:
-            meter.cost += own.cost
+            meter.add(own)
         return Judgement(score, (Vote(score),), cost=own.cost)
 
     def _input(self, case: Case, end: int) -> HeadInput:
