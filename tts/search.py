@@ -10,8 +10,9 @@ from types import MappingProxyType
 import anyio
 import numpy as np
 
+from tts.ahead import Ahead, Batch
 from tts.answers import Comparer, Roll, extract_answer
-from tts.budget.ledger import Bounds, Ledger
+from tts.budget.ledger import Bounds, Hold, Ledger
 from tts.config import make
 from tts.contest import Contest
 from tts.docket import Docket
@@ -42,6 +43,7 @@ class RunningSearch:
         seed: int,
         temperature: float | None = None,
         limits: Mapping[str, float] = MappingProxyType({}),
+        speculate: int = 0,
     ) -> None:
         self.problem = problem
         self.rng = np.random.default_rng(node_seed(seed, problem.id, ()))
@@ -57,6 +59,8 @@ class RunningSearch:
         self._seed = seed
         self._temperature = temperature
         self._limits = limits
+        self.ahead = Ahead(speculate, self._write_ahead)
+        """What is written before anybody has asked for it."""
         self._sampled: dict[Key, int] = {}  # children begun, by parent
         self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
 
@@ -106,8 +110,10 @@ class RunningSearch:
     ) -> list[Node]:
         children: list[Node] = []
         contest = None if keep is None else Contest(keep)
+        self.ahead.choose(list(allocation))
         docket = self._docket if judge else None
         manner = self._own(manner)
+        batch = Batch(manner)
 
         async def one(family: _Family, key: Key) -> None:
             if docket is not None:
@@ -115,7 +121,7 @@ class RunningSearch:
             ground = family.ground
             if ground is None:
                 ground = family.ground = self._ground(family.parent, manner, docket)
-            children.append(await self._extend(ground, key, manner, docket, contest))
+            children.append(await self._extend(ground, key, batch, docket, contest))
 
         async with anyio.create_task_group() as group:
             for parent, n in allocation.items():
@@ -216,30 +222,50 @@ class RunningSearch:
         self,
         ground: _Ground,
         key: Key,
-        manner: Manner,
+        batch: Batch,
         docket: Docket | None,
         contest: Contest | None,
     ) -> Node:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
+        manner = batch.manner
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
-        async with self._ledger.hold(ground.bounds, len(key), key) as hold:
-            with self.pace.timed() as written, hold.charge(POLICY) as meter:
-                step = await self._policy.extend(
-                    self.problem,
-                    ground.steps,
-                    max_tokens=ground.max_tokens,
-                    seed=node_seed(self._seed, self.problem.id, key, manner),
-                    meter=meter,
-                    manner=manner,
-                )
-                written.tokens = step.cost.output_tokens
+        bounds = ground.bounds
+        if (step := await self.ahead.claim(key, manner)) is not None:
+            bounds = {who: bound for who, bound in bounds.items() if who != POLICY}
+            if docket is None:
+                return self._add(key, step, manner)
+        async with self._ledger.hold(bounds, len(key), key) as hold:
+            if step is None:
+                step = await self._sample(ground, key, manner, hold)
             if docket is None:
                 return self._add(key, step, manner)
             with docket.asking(key):
                 child = self._add(key, step, manner)
+                self.ahead.consider(child, batch)
                 await docket.ask(child, hold, None if child.finished else contest)
         return child
+
+    async def _write_ahead(self, parent: Node, key: Key, manner: Manner) -> Step | None:
+        """The step `key` below `parent`, if the budget has room for it now."""
+        ground = self._ground(parent, manner, None)
+        if ground.max_tokens < 1 or not self._ledger.has_room(ground.bounds):
+            return None
+        async with self._ledger.hold(ground.bounds, len(key), key) as hold:
+            return await self._sample(ground, key, manner, hold)
+
+    async def _sample(self, ground: _Ground, key: Key, manner: Manner, hold: Hold) -> Step:
+        with self.pace.timed() as written, hold.charge(POLICY) as meter:
+            step = await self._policy.extend(
+                self.problem,
+                ground.steps,
+                max_tokens=ground.max_tokens,
+                seed=node_seed(self._seed, self.problem.id, key, manner),
+                meter=meter,
+                manner=manner,
+            )
+            written.tokens = step.cost.output_tokens
+        return step
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
         manner = self._own(manner)

@@ -1,8 +1,8 @@
 """Compute-optimal scaling by a table (Snell et al. 2024, sec. 3.2; Liu et al. 2025).
 
 A few samples tell how hard the problem is: the share of them that agree on one answer. A table made
-beforehand (`tts bench nano_table --out FILE`) says which strategy was best at this budget on problems
-as hard, and that goes on. The first samples are paid for and stay candidates.
+beforehand (`tts bench nano_table --out FILE`) says which strategy was best at this budget on
+problems as hard, and that goes on. The first samples are paid for and stay candidates.
 """
 
 from __future__ import annotations

@@ -67,6 +67,10 @@ class Purse:
             default=1.0,
         )
 
+    def has_room(self, amount: Amount) -> bool:
+        """Whether `amount` could be held at once, and nobody waits."""
+        return not self._waiters and self._fits(amount)
+
     async def acquire(self, amount: Amount, depth: int, give_up: Callable[[], None]) -> None:
         """Hold `amount`; wait for it if need be. `give_up` is called when it can never fit."""
         if not self._waiters and self._fits(amount):
@@ -241,6 +245,11 @@ class Ledger:
         """What could be held now."""
         rooms = [purse.limit.minus(purse.spent).minus(purse.held) for purse in self._purses]
         return Amount(*(min(units) for units in zip(*rooms, strict=True)))
+
+    def has_room(self, bounds: Bounds) -> bool:
+        """Whether `bounds` could be held at once, and nobody waits."""
+        total = self.rates.total(bounds)
+        return all(purse.has_room(total) for purse in self._purses)
 
     def hold(self, bounds: Bounds, depth: int, key: Key = ()) -> Hold:
         """Hold `bounds` while the block runs; waits for room first, the deepest work first.
