@@ -45,6 +45,7 @@ class Engine:
         select: str | Selector | None = None,
         temperature: float | None = None,
         seed: int = 0,
+        speculate: int = 0,
     ) -> None:
         """
         Args:
@@ -57,6 +58,8 @@ class Engine:
             temperature: of all samples for which a strategy does not ask for another; None: a
                 preset's, or what the model's makers advise.
             seed: of all searches that are not given their own.
+            speculate: how many promising steps a search may continue at a time while the verdicts
+                on them are outstanding. Saves time, wastes tokens, changes no sample.
 
         Raises:
             ConfigError: a name is unknown, or a model cannot be loaded.
@@ -67,6 +70,9 @@ class Engine:
         self._policy = _policy(policy)
         self._verifier = _verifier(verifier)
         self._seed = seed
+        if speculate < 0:
+            raise ConfigError(f"speculate={speculate} must be 0 or above")
+        self._speculate = speculate
         self._checker = AnswerChecker()
         self._resources = AsyncExitStack()
 
@@ -144,6 +150,7 @@ class Engine:
             temperature=self._temperature
             if self._temperature is not None or preset is None
             else preset.temperature,
+            speculate=self._speculate,
         )
         return Run(
             asked, plan, self._policy, self._verifier, self._checker, pool=pool, listener=on_event

@@ -38,6 +38,8 @@ class Plan:
     """None: `weighted` with a verifier, `majority` without."""
     temperature: float | None = None
     """Of all samples for which the strategy does not ask for another; None: the policy's own."""
+    speculate: int = 0
+    """Most continuations written at once before anybody has asked for them; see `tts.ahead`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Run:
             plan.seed,
             plan.temperature,
             plan.budget.limits(),
+            plan.speculate,
         )
 
     def cancel(self) -> None:
@@ -159,6 +162,7 @@ class Run:
             with self._scope:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._keep_time, deadline)
+                    self._search.ahead.open(group)
                     await self._plan.strategy.run(self._search)
                     group.cancel_scope.cancel()
             if self._reason is not StopReason.CANCELLED and not self._journal.tree.answers():

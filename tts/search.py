@@ -10,8 +10,9 @@ from types import MappingProxyType
 import anyio
 import numpy as np
 
+from tts.ahead import Ahead, Batch
 from tts.answers import Comparer, Roll, extract_answer
-from tts.budget.ledger import Bounds, Ledger
+from tts.budget.ledger import Ledger
 from tts.config import make
 from tts.contest import Contest
 from tts.docket import Docket
@@ -19,6 +20,7 @@ from tts.errors import ConfigError, Overlong
 from tts.events import Added, Decided
 from tts.journal import Journal
 from tts.pace import Pace
+from tts.pen import Ground, Pen
 from tts.policy import Policy
 from tts.refine import complaint
 from tts.seeds import node_seed
@@ -54,27 +56,32 @@ class RunningSearch:
         seed: int,
         temperature: float | None = None,
         limits: Mapping[str, float] = MappingProxyType({}),
+        speculate: int = 0,
     ) -> None:
         self.problem = problem
         self.rng = np.random.default_rng(node_seed(seed, problem.id, ()))
-        self.pace = Pace()
-        """How fast the policy writes."""
         self._policy = policy
+        self._pen = Pen(problem, policy, ledger, seed, temperature)
         self._docket = (
             None if verifier is None else Docket(problem, verifier, ledger, journal, seed)
         )
         self._roll = Roll(checker)
         self._ledger = ledger
         self._journal = journal
-        self._seed = seed
-        self._temperature = temperature
         self._limits = limits
+        self.ahead = Ahead(speculate, self._write_ahead)
+        """What is written before anybody has asked for it."""
         self._sampled: dict[Key, int] = {}  # children begun, by parent
         self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
 
     @property
     def root(self) -> Node:
         return self._journal.tree.root
+
+    @property
+    def pace(self) -> Pace:
+        """How fast the policy writes."""
+        return self._pen.pace
 
     @property
     def budget_left(self) -> float:
@@ -118,8 +125,10 @@ class RunningSearch:
     ) -> list[Node]:
         children: list[Node] = []
         contest = None if keep is None else Contest(keep)
+        self.ahead.choose(list(allocation))
         docket = self._docket if judge else None
-        manner = self._own(manner)
+        manner = self._pen.own(manner)
+        batch = Batch(manner)
 
         async def one(family: _Family, key: Key) -> None:
             if docket is not None:
@@ -127,7 +136,7 @@ class RunningSearch:
             ground = family.ground
             if ground is None:
                 ground = family.ground = self._ground(family.parent, manner, docket)
-            children.append(await self._extend(ground, key, manner, docket, contest))
+            children.append(await self._extend(ground, key, batch, docket, contest))
 
         async with anyio.create_task_group() as group:
             for parent, n in allocation.items():
@@ -145,9 +154,9 @@ class RunningSearch:
         return node
 
     def can_complete(self, node: Node, *, manner: Manner = PLAIN) -> bool:
-        manner = self._own(manner)
-        bound = self._bound(node, max(0, self.tokens_left(node, manner)), manner)
-        return self._ledger.may_fit({POLICY: bound})
+        manner = self._pen.own(manner)
+        longest = max(0, self._pen.tokens_left(node, manner))
+        return self._ledger.may_fit({POLICY: self._pen.bound(node, longest, manner)})
 
     def can_judge(self, node: Node, votes: int | None = None) -> bool:
         if self._docket is None:
@@ -167,7 +176,7 @@ class RunningSearch:
             return await self._complete(wrong.parent, self._revision(wrong.parent, node), judge)
         manner = Manner(instruction=complaint(wrong), draft=node.text)
         try:
-            room = self.tokens_left(self.root, manner)
+            room = self._pen.tokens_left(self.root, manner)
         except Overlong:
             return None
         if room < 1:
@@ -196,23 +205,15 @@ class RunningSearch:
 
     async def finish(self, node: Node, max_tokens: int) -> None:
         """Complete `node` within `max_tokens`, unjudged: the last use of a spent budget."""
-        await self._write(node, self._next_key(node), max_tokens, self._own(PLAIN))
+        await self._write(node, self._next_key(node), max_tokens, self._pen.own(PLAIN))
 
-    def tokens_left(self, node: Node, manner: Manner = PLAIN) -> int:
+    def tokens_left(self, node: Node) -> int:
         """How many tokens an answer that begins with `node` may still take."""
-        room = self._policy.model.dialect.answer_tokens - node.tokens
-        prompt = self._policy.bound(self.problem, node.steps(), 0, manner).prompt_tokens
-        return min(room, self._policy.model.context_tokens - prompt)
+        return self._pen.tokens_left(node)
 
     def cost_of_asking(self, node: Node) -> Cost:
         """What asking for what follows `node` costs at most before a token of it is decoded."""
-        return self._bound(node, 0, self._own(PLAIN))
-
-    def _own(self, manner: Manner) -> Manner:
-        """`manner` with this search's own temperature where it names none."""
-        if self._temperature is None or manner.temperature is not None:
-            return manner
-        return replace(manner, temperature=self._temperature)
+        return self._pen.bound(node, 0, self._pen.own(PLAIN))
 
     def _next_key(self, parent: Node) -> Key:
         if parent.finished:
@@ -228,84 +229,59 @@ class RunningSearch:
         name = node_seed(0, "revision", (*revised.key, number)) % _REVISIONS
         return (*parent.key, _REVISIONS + name)
 
-    def _ground(self, parent: Node, manner: Manner, docket: Docket | None) -> _Ground:
-        """Work out once what all steps below `parent` have in common."""
-        steps = parent.steps()
-        max_tokens = max(
-            0, min(self._policy.model.dialect.step_tokens, self.tokens_left(parent, manner))
-        )
-        bounds = {POLICY: self._bound(parent, max_tokens, manner)}
-        if docket is not None:
-            bounds[VERIFIER] = docket.bound(parent, max_tokens)
-        return _Ground(steps, max_tokens, bounds)
-
-    def _bound(self, node: Node, max_tokens: int, manner: Manner) -> Cost:
-        """The most that sampling after `node` can cost.
-
-        Where the prefix was sampled in the same conversation and is sent back as it came, its
-        tokens have been computed, but for the last, which was drawn and not read.
-        """
-        bound = self._policy.bound(self.problem, node.steps(), max_tokens, manner)
-        same = all(
-            each.step is not None and each.step.token_ids and each.manner.asks_like(manner)
-            for each in node.path()
-        )
-        known = bound.prompt_tokens - 1 if same and node.depth else 0
-        return bound.where_known(known)
+    def _ground(self, parent: Node, manner: Manner, docket: Docket | None) -> Ground:
+        """What all next steps of `parent` have in common, if `docket` has them judged."""
+        ground = self._pen.ground(parent, manner)
+        if docket is None:
+            return ground
+        judging = docket.bound(parent, ground.max_tokens)
+        return replace(ground, bounds={**ground.bounds, VERIFIER: judging})
 
     async def _extend(
         self,
-        ground: _Ground,
+        ground: Ground,
         key: Key,
-        manner: Manner,
+        batch: Batch,
         docket: Docket | None,
         contest: Contest | None,
     ) -> Node:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
+        manner = batch.manner
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
-        known = ground.bounds[POLICY].recomputed_tokens
-        async with self._ledger.hold(ground.bounds, len(key), key) as hold:
-            with self.pace.timed() as written, hold.charge(POLICY, known) as meter:
-                step = await self._policy.extend(
-                    self.problem,
-                    ground.steps,
-                    max_tokens=ground.max_tokens,
-                    seed=node_seed(self._seed, self.problem.id, key, manner),
-                    meter=meter,
-                    manner=manner,
-                )
-                written.tokens = step.cost.output_tokens
-                step = _booked(step, known)
+        bounds = ground.bounds
+        if (step := await self.ahead.claim(key, manner)) is not None:
+            bounds = {who: bound for who, bound in bounds.items() if who != POLICY}
+            if docket is None:
+                return self._add(key, step, manner)
+        async with self._ledger.hold(bounds, len(key), key) as hold:
+            if step is None:
+                step = await self._pen.step(ground, key, manner, hold)
             if docket is None:
                 return self._add(key, step, manner)
             with docket.asking(key):
                 child = self._add(key, step, manner)
+                self.ahead.consider(child, batch)
                 await docket.ask(child, hold, None if child.finished else contest)
         return child
 
+    async def _write_ahead(self, parent: Node, key: Key, manner: Manner) -> Step | None:
+        """The step `key` below `parent`, if the budget has room for it now."""
+        ground = self._ground(parent, manner, None)
+        if ground.max_tokens < 1 or not self._ledger.has_room(ground.bounds):
+            return None
+        async with self._ledger.hold(ground.bounds, len(key), key) as hold:
+            return await self._pen.step(ground, key, manner, hold)
+
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
-        manner = self._own(manner)
-        leaf = await self._write(node, key, self.tokens_left(node, manner), manner)
+        manner = self._pen.own(manner)
+        leaf = await self._write(node, key, self._pen.tokens_left(node, manner), manner)
         return await self.judge(leaf) if judge else leaf
 
     async def _write(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Node:
         if max_tokens < 1:
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
-        bound = self._bound(node, max_tokens, manner)
-        known = bound.recomputed_tokens
-        async with self._ledger.hold({POLICY: bound}, len(key), key) as hold:
-            with self.pace.timed(whole=True) as written, hold.charge(POLICY, known) as meter:
-                rest = await self._policy.complete(
-                    self.problem,
-                    node.steps(),
-                    max_tokens=max_tokens,
-                    seed=node_seed(self._seed, self.problem.id, key, manner),
-                    meter=meter,
-                    manner=manner,
-                )
-                written.tokens = sum(step.cost.output_tokens for step in rest)
-        for step in (_booked(rest[0], known), *rest[1:]):
+        for step in await self._pen.rest(node, key, max_tokens, manner):
             node = self._add(key, step, manner)
             key = (*key, 0)
             self._sampled[node.key] = 1  # so that a later sample here gets another key
@@ -323,23 +299,8 @@ class _Family:
     """Next steps of one prefix that are sampled together."""
 
     parent: Node
-    ground: _Ground | None = None
+    ground: Ground | None = None
     """Worked out when the parent is judged, if it has to be."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ground:
-    """What all next steps of a prefix have in common."""
-
-    steps: tuple[Step, ...]
-    max_tokens: int
-    bounds: Bounds
-
-
-def _booked(step: Step, known: int) -> Step:
-    """`step` at the cost that was booked, when the first `known` tokens of its prompt were paid."""
-    cost = step.cost.where_known(known)
-    return step if cost is step.cost else replace(step, cost=cost)
 
 
 _by_key = attrgetter("key")

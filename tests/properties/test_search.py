@@ -11,7 +11,7 @@ from tts.budget.budget import Budget
 from tts.seeds import node_seed, vote_seed
 from tts.strategy import Strategy
 from tts.testing import Bench
-from tts.testing.bench import shape
+from tts.testing.bench import Opinions, shape
 from tts_strategies.ab_mcts import ABMCTS
 from tts_strategies.adaptive_consistency import AdaptiveConsistency
 from tts_strategies.beam import Beam
@@ -66,11 +66,33 @@ def timing(seed: int):
 
 
 @settings(max_examples=150)
-@given(strategies, dialects, budgets, st.integers(0, 99))
+@given(strategies, dialects, budgets, st.integers(0, 99), st.sampled_from([0, 0, 1, 9]))
 def test_books_and_replay_hold_at_any_budget_and_timing(
-    strategy: Strategy, dialect: Dialect | None, budget: Budget, seed: int
+    strategy: Strategy, dialect: Dialect | None, budget: Budget, seed: int, ahead: int
 ) -> None:
-    Bench(delay=timing(seed), seed=seed, dialect=dialect).solve(strategy, budget)  # checks itself
+    bench = Bench(delay=timing(seed), seed=seed, dialect=dialect, speculate=ahead)
+    bench.solve(strategy, budget)  # checks itself
+
+
+@settings(max_examples=150)
+@given(strategies, dialects, st.integers(0, 99), st.integers(1, 9), st.sampled_from([0.01, 2.0]))
+def test_speculation_changes_no_sample_and_no_answer(
+    strategy: Strategy, dialect: Dialect | None, seed: int, ahead: int, verdict: float
+) -> None:
+    plain, ahead_of_it = (
+        Bench(
+            delay=timing(seed),
+            seed=seed,
+            dialect=dialect,
+            verifier=Opinions(seconds=verdict),
+            speculate=number,
+        ).solve(strategy)
+        for number in (0, ahead)
+    )
+    assert shape(plain.tree) == shape(ahead_of_it.tree)
+    assert (plain.answer, plain.candidates) == (ahead_of_it.answer, ahead_of_it.candidates)
+    kept = ahead_of_it.spend.total.tokens - ahead_of_it.spend.waste.tokens
+    assert kept == plain.spend.total.tokens - plain.spend.waste.tokens
 
 
 @settings(max_examples=150)

@@ -69,7 +69,12 @@ class Purse:
 
     def may_fit(self, amount: Amount) -> bool:
         """Whether `amount` can be held, now or when all that is held has been given back."""
-        return amount.plus(self.spent).plus(self._reserve).within(self.limit)
+        # Added up in the order of `_fits`, so that fractions are rounded alike.
+        return amount.plus(self.spent).plus(NOTHING).plus(self._reserve).within(self.limit)
+
+    def has_room(self, amount: Amount) -> bool:
+        """Whether `amount` could be held at once, and nobody waits."""
+        return not self._waiters and self._fits(amount)
 
     async def acquire(self, amount: Amount, depth: int, give_up: Callable[[], None]) -> None:
         """Hold `amount`; wait for it if need be. `give_up` is called when it can never fit."""
@@ -126,10 +131,6 @@ class Purse:
     def _fits(self, amount: Amount) -> bool:
         return amount.plus(self.spent).plus(self.held).plus(self._reserve).within(self.limit)
 
-    def _may_fit(self, amount: Amount) -> bool:
-        """Whether it will fit once nothing is held; added up in the order of `_fits`."""
-        return amount.plus(self.spent).plus(NOTHING).plus(self._reserve).within(self.limit)
-
     def _take(self, amount: Amount) -> None:
         self.held = self.held.plus(amount)
         self._open += 1
@@ -148,7 +149,7 @@ class Purse:
                 self._take(waiter.amount)
                 waiter.granted = True
                 waiter.woken.set()
-            elif self._may_fit(waiter.amount):
+            elif self.may_fit(waiter.amount):
                 break
             else:
                 hopeless.append(heapq.heappop(self._waiters))
@@ -254,6 +255,11 @@ class Ledger:
         """What could be held now."""
         rooms = [purse.limit.minus(purse.spent).minus(purse.held) for purse in self._purses]
         return Amount(*(min(units) for units in zip(*rooms, strict=True)))
+
+    def has_room(self, bounds: Bounds) -> bool:
+        """Whether `bounds` could be held at once, and nobody waits."""
+        total = self.rates.total(bounds)
+        return all(purse.has_room(total) for purse in self._purses)
 
     def hold(self, bounds: Bounds, depth: int, key: Key = ()) -> Hold:
         """Hold `bounds` while the block runs; waits for room first, the deepest work first.

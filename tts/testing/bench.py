@@ -96,6 +96,8 @@ class Bench:
     seed: int = 0
     dialect: Dialect | None = None
     """How the policy is spoken to; None: it is told the problem and nothing else."""
+    speculate: int = 0
+    """Most continuations written at once before anybody has asked for them."""
 
     def solve(
         self,
@@ -111,7 +113,7 @@ class Bench:
         async def search() -> Result:
             run = Run(
                 PROBLEM,
-                Plan(strategy, budget, self.seed),
+                Plan(strategy, budget, self.seed, speculate=self.speculate),
                 LanguagePolicy(
                     cast("Backend", Priced(backend, POLICY_PRICES)), dialect=self.dialect
                 ),

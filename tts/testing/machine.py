@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 import anyio
@@ -34,6 +34,11 @@ def stragglers(seed: int) -> float:
 def lognormal(seed: int) -> float:
     """A hundredth of a second in the median, with a coefficient of variation of 0.75."""
     return 0.01 * math.exp(random.Random(seed).gauss(0.0, math.sqrt(math.log(1 + 0.75**2))))
+
+
+def at_random(text: str) -> float:
+    """A number in [0, 1) that depends on the text alone."""
+    return random.Random(text).random()
 
 
 class Machine:
@@ -159,7 +164,7 @@ class Panel:
     votes: int = 1
     tokens: int = 30  # of each vote, on average
     reduction: Reduction = Reduction.MIN
-    likely: Callable[[str], float] = field(default=lambda text: random.Random(text).random())
+    likely: Callable[[str], float] = at_random
     """P(a vote says Yes) on a text."""
 
     @property

@@ -20,7 +20,7 @@ from tts.result import Result
 from tts.run import Plan, Run
 from tts.strategy import Strategy
 from tts.testing.bench import Verbatim
-from tts.testing.machine import Machine, Panel, Slotted, stragglers
+from tts.testing.machine import Machine, Panel, Slotted, at_random, stragglers
 from tts.tree import Tree
 from tts.types import Problem
 
@@ -53,11 +53,18 @@ class Crowd:
     votes: int = 1
     pace: Callable[[int], float] = stragglers
     budget: Budget = UNLIMITED
+    speculate: int = 0
+    likely: Callable[[str], float] = at_random
+    """P(a vote says Yes) on a text."""
 
     def models(self) -> tuple[Machine, LanguagePolicy, Panel]:
         """A policy and a verifier on one machine."""
         machine = Machine(self.slots, self.pace)
-        return machine, LanguagePolicy(Slotted(machine, long_steps)), Panel(machine, self.votes)
+        return (
+            machine,
+            LanguagePolicy(Slotted(machine, long_steps)),
+            Panel(machine, self.votes, likely=self.likely),
+        )
 
     def asked(self) -> list[Problem]:
         return [Problem(f"p{number}", f"Question {number}?") for number in range(self.problems)]
@@ -67,9 +74,10 @@ class Crowd:
 
         async def run(tally: Tally) -> None:
             machine, policy, panel = self.models()
+            plan = Plan(strategy, self.budget, 0, speculate=self.speculate)
 
             async def one(batch: list[Problem], done: Callable[[], None]) -> None:
-                run = Run(batch[0], Plan(strategy, self.budget, 0), policy, panel, Verbatim())
+                run = Run(batch[0], plan, policy, panel, Verbatim())
                 result = await run()
                 tally.results.append(result)
                 tally.trees[result.problem.id] = result.tree

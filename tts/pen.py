@@ -1,0 +1,123 @@
+"""Pen: what the policy writes for one search, a step or the rest of an answer, at what price.
+
+Each sample gets its seed from its key, a hold from the ledger before it is asked for, and the price
+of what was new in its prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tts.budget.ledger import Bounds, Hold, Ledger
+from tts.pace import Pace
+from tts.policy import Policy
+from tts.seeds import node_seed
+from tts.tree import Node
+from tts.types import PLAIN, POLICY, Cost, Key, Manner, Problem, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all next steps of a prefix have in common."""
+
+    steps: tuple[Step, ...]
+    max_tokens: int
+    """Of a step; 0: the answer has reached its longest."""
+    bounds: Bounds
+    """What one of them holds."""
+
+    @property
+    def known(self) -> int:
+        """Leading tokens of the prompt that were computed before."""
+        return self.bounds[POLICY].recomputed_tokens
+
+
+class Pen:
+    """Samples from the policy; knows nothing of trees, and tells nobody."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        policy: Policy,
+        ledger: Ledger,
+        seed: int,
+        temperature: float | None = None,
+    ) -> None:
+        """`temperature` stands in for that of manners that name none; None: the policy's own."""
+        self.pace = Pace()
+        """How fast the policy writes."""
+        self._problem = problem
+        self._policy = policy
+        self._ledger = ledger
+        self._seed = seed
+        self._temperature = temperature
+
+    def own(self, manner: Manner) -> Manner:
+        """`manner` with this search's own temperature where it names none."""
+        if self._temperature is None or manner.temperature is not None:
+            return manner
+        return replace(manner, temperature=self._temperature)
+
+    def tokens_left(self, node: Node, manner: Manner = PLAIN) -> int:
+        """How many tokens an answer that begins with `node` may still take."""
+        room = self._policy.model.dialect.answer_tokens - node.tokens
+        prompt = self._policy.bound(self._problem, node.steps(), 0, manner).prompt_tokens
+        return min(room, self._policy.model.context_tokens - prompt)
+
+    def bound(self, node: Node, max_tokens: int, manner: Manner) -> Cost:
+        """The most that sampling after `node` can cost.
+
+        Where the prefix was sampled in the same conversation and is sent back as it came, its
+        tokens have been computed, but for the last, which was drawn and not read.
+        """
+        bound = self._policy.bound(self._problem, node.steps(), max_tokens, manner)
+        same = all(
+            each.step is not None and each.step.token_ids and each.manner.asks_like(manner)
+            for each in node.path()
+        )
+        return bound.where_known(bound.prompt_tokens - 1 if same and node.depth else 0)
+
+    def ground(self, parent: Node, manner: Manner) -> Ground:
+        """Work out once what all next steps of `parent` have in common."""
+        longest = self._policy.model.dialect.step_tokens
+        max_tokens = max(0, min(longest, self.tokens_left(parent, manner)))
+        bounds = {POLICY: self.bound(parent, max_tokens, manner)}
+        return Ground(parent.steps(), max_tokens, bounds)
+
+    async def step(self, ground: Ground, key: Key, manner: Manner, hold: Hold) -> Step:
+        """Sample one step, on `hold`."""
+        with self.pace.timed() as written, hold.charge(POLICY, ground.known) as meter:
+            step = await self._policy.extend(
+                self._problem,
+                ground.steps,
+                max_tokens=ground.max_tokens,
+                seed=node_seed(self._seed, self._problem.id, key, manner),
+                meter=meter,
+                manner=manner,
+            )
+            written.tokens = step.cost.output_tokens
+        return _booked(step, ground.known)
+
+    async def rest(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Sequence[Step]:
+        """Sample on after `node` to the end of the answer, under a hold of its own."""
+        bound = self.bound(node, max_tokens, manner)
+        known = bound.recomputed_tokens
+        async with self._ledger.hold({POLICY: bound}, len(key), key) as hold:
+            with self.pace.timed(whole=True) as written, hold.charge(POLICY, known) as meter:
+                steps = await self._policy.complete(
+                    self._problem,
+                    node.steps(),
+                    max_tokens=max_tokens,
+                    seed=node_seed(self._seed, self._problem.id, key, manner),
+                    meter=meter,
+                    manner=manner,
+                )
+                written.tokens = sum(step.cost.output_tokens for step in steps)
+        return [_booked(steps[0], known), *steps[1:]]
+
+
+def _booked(step: Step, known: int) -> Step:
+    """`step` at the cost that was booked, when the first `known` tokens of its prompt were paid."""
+    cost = step.cost.where_known(known)
+    return step if cost is step.cost else replace(step, cost=cost)
