@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -131,7 +132,7 @@ def test_whoever_is_cut_short_would_not_have_been_kept(
         for n, heard in told:
             if len(entered[n].votes) < heard:
                 entered[n].hear(tuple(map(Vote, votes[n][:heard])), 3 - heard)
-        order = sorted(range(len(votes)), key=lambda n: (-sum(votes[n]) / 3, n))
+        order = sorted(range(len(votes)), key=lambda n: (-math.fsum(votes[n]) / 3, n))
         for n in order[:keep]:
             assert not entered[n].scope.cancel_called
         for n in order[keep:]:

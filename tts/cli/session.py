@@ -55,6 +55,7 @@ async def search(
         select=order.named_selector,
         temperature=order.own_temperature,
         seed=order.seed,
+        speculate=order.speculate or 0,
     )
     with _logged(events) as log:
         try:
