@@ -62,7 +62,7 @@ def test_knobs_in_a_spec_are_knobs_that_are_set(tts):
     assert len(json.loads(spec.out)["candidates"]) == 3
     both = ("--strategy", "beam:n=4", "--set", "width=2", "--verifier", "likelihood:reduction=min")
     whole = json.loads(tts("solve", "hi", *FAKE, *both, "--json").out)
-    assert whole["search"]["strategy"] == "Beam(n=4, width=2)"
+    assert whole["search"]["strategy"] == "Beam(n=4, width=2, decisive=False)"
 
 
 def test_a_seed_changes_the_samples(tts):

@@ -108,7 +108,7 @@ def _logged(path: Path | None) -> Iterator[Callable[[Event], None]]:
 
 
 def _rates(engine: Engine) -> Rates:
-    from tts.run import rates_of
+    from tts.terms import rates_of
 
     return rates_of(engine.policy.model, None if engine.verifier is None else engine.verifier.model)
 

@@ -96,7 +96,7 @@ def solve(
     speculate: Annotated[
         int | None,
         typer.Option(
-            help="Steps continued at a time while the verdicts on them are outstanding: saves time, "
+            help="Most steps continued while the verdicts on them are outstanding: saves time, "
             "wastes tokens, changes no sample.",
             min=0,
             metavar="N",
