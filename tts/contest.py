@@ -39,8 +39,9 @@ class Contestant:
         self.votes = votes
         scores = [vote.score for vote in votes if vote.score is not None]
         if scores:
-            said, number = math.fsum(scores), len(scores) + due
-            self._between(said / number, (said + due) / number)
+            # Added up as the mean will be, so that no bound is missed by a rounding.
+            number = len(scores) + due
+            self._between(math.fsum(scores) / number, math.fsum([*scores, *[1.0] * due]) / number)
             self.heard()
 
     def end(self, rank: float) -> None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from tts.answers import Comparer, extract_answer, group
-from tts.backends.base import ModelInfo
-from tts.budget.budget import Amount, Budget, Rates
+from tts.budget.budget import Budget
 from tts.budget.evidence import Evidence
 from tts.budget.ledger import Ledger, Listener, Purse
 from tts.errors import BackendError, ConfigError, TTSError, leaves
@@ -21,8 +20,9 @@ from tts.result import Result, Spend
 from tts.search import RunningSearch
 from tts.select import Candidate, Selector, majority, most_probable, weighted
 from tts.strategy import Strategy
+from tts.terms import check_prices, rates_of, reserve
 from tts.tree import Node, Tree
-from tts.types import POLICY, VERIFIER, Cost, Problem
+from tts.types import POLICY, Problem
 from tts.verifier import Verifier
 from tts.waste import waste
 
@@ -83,12 +83,12 @@ class Run:
         self._scope = anyio.CancelScope()
         self._reason = StopReason.DONE
         self._deadline = math.inf if pool is None else pool.deadline
-        self._purse = Purse(plan.budget.amount, _reserve(plan.budget, policy))
+        self._purse = Purse(plan.budget.amount, reserve(plan.budget, policy.model))
         rates = rates_of(policy.model, None if verifier is None else verifier.model)
         if plan.budget.usd is not None or (
             pool is not None and math.isfinite(pool.purse.limit.usd)
         ):
-            _check_prices(policy.model, None if verifier is None else verifier.model)
+            check_prices(policy.model, None if verifier is None else verifier.model)
         self._ledger = Ledger(
             rates,
             self._purse,
@@ -286,42 +286,6 @@ def _votes(end: Node) -> int:
     if doubted is None or doubted.judgement is None:
         return 0
     return max(1, len(doubted.judgement.votes))
-
-
-def _reserve(budget: Budget, policy: Policy) -> Amount:
-    """What is kept back until there is one answer: a whole answer, at most a quarter of a limit."""
-    answer, prices = policy.model.dialect.answer_tokens, policy.model.prices
-    written = Cost(output_tokens=answer)
-    flops = 2.0 * policy.model.parameters * answer
-    return Amount(
-        tokens=_quarter(answer, budget.tokens),
-        flops=_quarter(flops, budget.flops),
-        samples=_quarter(1, budget.samples),
-        calls=_quarter(1, budget.calls),
-        usd=0 if budget.usd is None or prices is None else min(prices.of(written), budget.usd / 4),
-    )
-
-
-def _quarter(wanted: float, limit: float | None) -> float:
-    return 0 if limit is None else min(wanted, limit // 4)
-
-
-def rates_of(policy: ModelInfo, verifier: ModelInfo | None) -> Rates:
-    """What the tokens of both models weigh and cost."""
-    models = {POLICY: policy} if verifier is None else {POLICY: policy, VERIFIER: verifier}
-    return Rates(
-        {who: 2.0 * model.parameters for who, model in models.items()},
-        {who: model.prices for who, model in models.items() if model.prices is not None},
-    )
-
-
-def _check_prices(*models: ModelInfo | None) -> None:
-    for model in models:
-        if model is not None and model.prices is None:
-            raise ConfigError(
-                f"money is limited, and nobody said what tokens of {model.name} cost: add "
-                "usd_in=...,usd_out=... to its backend, in USD for a million tokens"
-            )
 
 
 def _most_promising(tree: Tree) -> Node:

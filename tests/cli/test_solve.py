@@ -182,3 +182,11 @@ def test_money_is_a_budget_and_stands_in_the_result(tts):
     shown = tts("solve", "x", "--policy", priced, "--budget", "usd=0.2", "--n", "999")
     assert "USD" in shown.out
     assert "nothing more fitted into $0.200" in shown.out
+
+
+def test_speculation_changes_no_candidate_and_is_repeated_by_the_command(tts):
+    words = ["solve", "x", "--policy", "fake", "--verifier", "likelihood", "--json"]
+    words += ["--strategy", "beam:n=4,width=2"]
+    plain, ahead = (json.loads(tts(*words, *more).out) for more in ([], ["--speculate", "3"]))
+    assert ahead["candidates"] == plain["candidates"]
+    assert "--speculate 3" in ahead["search"]["command"]

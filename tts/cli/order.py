@@ -34,6 +34,7 @@ class Order:
     select: str | None = None
     seed: int = 0
     temperature: float | None = None
+    speculate: int | None = None
 
     def make_strategy(self) -> Strategy:
         from tts.config import make_with
@@ -126,7 +127,16 @@ class Order:
                 words += [f"--{name}", getattr(self, name)]
         for knob in self.knobs:
             words += ["--set", knob]
-        for name in ("n", "budget", "deadline", "flops", "samples", "select", "temperature"):
+        for name in (
+            "n",
+            "budget",
+            "deadline",
+            "flops",
+            "samples",
+            "select",
+            "temperature",
+            "speculate",
+        ):
             if getattr(self, name) is not None:
                 words += [f"--{name}", str(getattr(self, name))]
         return [*words, "--seed", str(self.seed)]

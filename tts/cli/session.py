@@ -55,6 +55,7 @@ async def search(
         select=order.named_selector,
         temperature=order.own_temperature,
         seed=order.seed,
+        speculate=order.speculate or 0,
     )
     with _logged(events) as log:
         try:
@@ -107,7 +108,7 @@ def _logged(path: Path | None) -> Iterator[Callable[[Event], None]]:
 
 
 def _rates(engine: Engine) -> Rates:
-    from tts.run import rates_of
+    from tts.terms import rates_of
 
     return rates_of(engine.policy.model, None if engine.verifier is None else engine.verifier.model)
 

@@ -93,6 +93,15 @@ def solve(
             metavar="T",
         ),
     ] = None,
+    speculate: Annotated[
+        int | None,
+        typer.Option(
+            help="Most steps continued while the verdicts on them are outstanding: saves time, "
+            "wastes tokens, changes no sample.",
+            min=0,
+            metavar="N",
+        ),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None,
@@ -121,7 +130,7 @@ def solve(
 
     order = Order(
         policy, verifier, strategy, tuple(knobs or ()), n, budget, deadline, flops, samples, select,
-        seed, temperature,
+        seed, temperature, speculate,
     )  # fmt: skip
     posed = pose(problem, file, example)
     target = None if out is None else OutputFile.checked(out)

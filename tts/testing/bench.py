@@ -19,8 +19,9 @@ from tts.budget.prices import Prices
 from tts.events import Event, Held, Settled, replay
 from tts.policy import LanguagePolicy
 from tts.result import Result
-from tts.run import Plan, Run, rates_of
+from tts.run import Plan, Run
 from tts.strategy import Strategy
+from tts.terms import rates_of
 from tts.tree import Tree
 from tts.types import Account, Cost, Judgement, Problem
 from tts.verifier import Case, Meter, ModelInfo, Reduction, Verifier

@@ -32,8 +32,10 @@ def decided(opinions: Sequence[Opinion], due: int) -> bool:
     scores = [each.vote.score for each in opinions if each.vote.score is not None]
     if not scores:
         return due == 0
-    said, number = math.fsum(scores), len(scores) + due
-    return said / number >= RIGHT_FROM or (said + due) / number < RIGHT_FROM
+    # Added up as the mean will be, so that no bound is missed by a rounding.
+    number = len(scores) + due
+    least, most = math.fsum(scores), math.fsum([*scores, *[1.0] * due])
+    return least / number >= RIGHT_FROM or most / number < RIGHT_FROM
 
 
 def least_more(opinions: Sequence[Opinion], due: int) -> int:
