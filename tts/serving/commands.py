@@ -52,6 +52,7 @@ class Adapter:
     role: Role
     path: str
     rank: int
+    parameters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Launch:
         return {
             **given,
             "VLLM_CPU_KVCACHE_SPACE": str(self.share.cache // GIB),
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # servers side by side would share the first core
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # two servers would share the first core
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "TORCHDYNAMO_DISABLE": "1",
         }
@@ -183,7 +184,7 @@ class Launch:
 
 def _rounded_down(fraction: float) -> str:
     """Never more than was planned."""
-    return f"{math.floor(fraction * 1000) / 1000:.3f}"
+    return f"{math.floor(fraction * 10_000) / 10_000:.4f}"
 
 
 def _allowed_rank(rank: int) -> int:

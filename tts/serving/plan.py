@@ -62,6 +62,8 @@ class Share:
     """Longest prompt and output together that it is started for, tokens."""
     weights: int
     workspace: int
+    floor: int
+    """The least cache that its engine starts with: one context."""
     cache: int = 0
 
     @property
@@ -92,11 +94,6 @@ class Share:
         """Of all its roles; engines share nothing of the cache between adapters (seen)."""
         return sum(demand.trie_bytes for demand in self.demands)
 
-    @property
-    def floor(self) -> int:
-        """The least cache that its engine starts with: one context."""
-        return self.context * self.token_bytes
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -106,6 +103,8 @@ class Plan:
     shares: tuple[Share, ...]
     missing: int
     """Bytes that the device lacks; 0 if all fits."""
+    least_cache: int = 0
+    """Bytes below which an engine's cache cannot be."""
 
     @property
     def fits(self) -> bool:
@@ -131,6 +130,7 @@ def planned(
     context: int | None = None,
     workspace: int | None = None,
     problems: int | None = None,
+    least_cache: int = 0,
 ) -> Plan:
     """The plan for a server for each of `groups`.
 
@@ -142,6 +142,7 @@ def planned(
         workspace: bytes for each server besides weights and cache; None: an allowance.
         problems: most that will be live; None: as many as fit. Memory that they do not need is
             left free.
+        least_cache: bytes below which an engine's cache cannot be.
 
     Raises:
         ConfigError: a number makes no sense.
@@ -151,21 +152,23 @@ def planned(
             raise ConfigError(f"{name}={value} must be at least 1")
     if workspace is None:
         workspace = CPU_WORKSPACE if device.cpu else GPU_WORKSPACE
-    shares = [_bare(tuple(demands), context, workspace) for demands in groups]
+    shares = [_bare(tuple(demands), context, workspace, least_cache) for demands in groups]
     room = device.memory - device.spare - sum(share.total for share in shares)
     floors = [share.floor for share in shares]
     if room < sum(floors):
         starved = [replace(share, cache=share.floor) for share in shares]
-        return Plan(device, tuple(starved), sum(floors) - room)
+        return Plan(device, tuple(starved), sum(floors) - room, least_cache)
     caches = _divided(room, floors, [share.trie_bytes for share in shares])
     if problems is not None:
         needs = [max(share.floor, problems * share.trie_bytes) for share in shares]
         caches = [min(cache, need) for cache, need in zip(caches, needs, strict=True)]
     given = [replace(share, cache=cache) for share, cache in zip(shares, caches, strict=True)]
-    return Plan(device, tuple(given), 0)
+    return Plan(device, tuple(given), 0, least_cache)
 
 
-def _bare(demands: tuple[Demand, ...], context: int | None, workspace: int) -> Share:
+def _bare(
+    demands: tuple[Demand, ...], context: int | None, workspace: int, least_cache: int
+) -> Share:
     """A server before it gets a cache."""
     shape = demands[0].shape
     longest = max(demand.traffic.longest for demand in demands)
@@ -178,7 +181,9 @@ def _bare(demands: tuple[Demand, ...], context: int | None, workspace: int) -> S
     if longest > wanted:
         raise ConfigError(f"context={wanted} is less than a path of this search: {longest:,}")
     weights = demands[0].weights + sum(demand.adapter_bytes for demand in demands)
-    return Share(demands, min(shape.context, wanted), weights, workspace)
+    context = min(shape.context, wanted)
+    floor = max(least_cache, context * demands[0].token_bytes)
+    return Share(demands, context, weights, workspace, floor)
 
 
 def _divided(room: int, floors: Sequence[int], tries: Sequence[int]) -> list[int]:
@@ -196,7 +201,7 @@ def _divided(room: int, floors: Sequence[int], tries: Sequence[int]) -> list[int
     return [fixed[index] for index in range(len(tries))]
 
 
-def remedies(plan: Plan, *, workspace: int | None = None) -> list[str]:
+def remedies(plan: Plan) -> list[str]:
     """What would make a plan fit that does not, each tried and found to."""
     if plan.fits:
         return []
@@ -204,12 +209,17 @@ def remedies(plan: Plan, *, workspace: int | None = None) -> list[str]:
     found: list[str] = []
 
     def fits(changed: Sequence[Sequence[Demand]], context: int | None) -> bool:
-        return planned(plan.device, changed, context=context, workspace=workspace).fits
+        again = planned(
+            plan.device,
+            changed,
+            context=context,
+            workspace=plan.shares[0].workspace,
+            least_cache=plan.least_cache,
+        )
+        return again.fits
 
     context = max(share.context for share in plan.shares)
-    shortest = max(
-        demand.traffic.longest for share in plan.shares for demand in share.demands
-    )
+    shortest = max(demand.traffic.longest for share in plan.shares for demand in share.demands)
     if shortest < context and fits(groups, shortest):
         found.append(f"a shorter context: {shortest:,} tokens")
     for precision in PRECISIONS.values():
@@ -218,7 +228,6 @@ def remedies(plan: Plan, *, workspace: int | None = None) -> list[str]:
         if precision.weight_bytes < before.weight_bytes and fits(smaller, context):
             found.append(f"smaller weights: {precision.name}")
     if len(groups) > 1:
-        for share in plan.shares:
-            if fits([share.demands], share.context):
-                found.append(f"the {share.name} alone, and the other model on another device")
+        alone = [share.name for share in plan.shares if fits([share.demands], share.context)]
+        found += [f"the {name} alone, and the other model on another device" for name in alone]
     return found

@@ -30,7 +30,7 @@ class Shape:
     """Whether it gives scores of prompts and writes nothing."""
 
     def cache_numbers(self) -> int:
-        """Numbers that a token leaves in the cache: a key and a value a layer and key-value head."""
+        """Numbers that a token leaves in the cache: keys and values of each layer's heads."""
         return 2 * self.layers * self.kv_heads * self.head
 
 
@@ -104,12 +104,8 @@ class _Sizes:
 
 _QWEN_1_5B: Final = _Sizes(1536, 28, 12, 2, 128, 8960, 151_936, 4096, tied=True, input_bias=True)
 _QWEN_7B: Final = _Sizes(3584, 28, 28, 4, 128, 18_944, 152_064, 4096, tied=False, input_bias=True)
-_LLAMA_1B: Final = _Sizes(
-    2048, 16, 32, 8, 64, 8192, 128_256, 131_072, tied=True, input_bias=False
-)
-_LLAMA_3B: Final = _Sizes(
-    3072, 28, 24, 8, 128, 8192, 128_256, 131_072, tied=True, input_bias=False
-)
+_LLAMA_1B: Final = _Sizes(2048, 16, 32, 8, 64, 8192, 128_256, 131_072, tied=True, input_bias=False)
+_LLAMA_3B: Final = _Sizes(3072, 28, 24, 8, 128, 8192, 128_256, 131_072, tied=True, input_bias=False)
 
 
 def _published() -> dict[str, Shape]:

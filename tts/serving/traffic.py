@@ -88,7 +88,7 @@ def work_of(bill: Bill, knobs: Mapping[str, object], lengths: Lengths, votes: in
     """
     if votes < 1:
         raise ConfigError(f"votes={votes} must be at least 1")
-    names = {**knobs, "depth": lengths.depth}
+    names: dict[str, object] = {**knobs, "depth": lengths.depth}
     own = knobs.get("votes")
     if isinstance(own, int):
         votes = own
@@ -161,8 +161,8 @@ def evaluated(expression: str, names: Mapping[str, object]) -> int:
         match node:
             case ast.Constant(value=int(number)):
                 return number
-            case ast.Name(id=name) if isinstance(number := names.get(name), int):
-                return number
+            case ast.Name(id=name) if isinstance(known := names.get(name), int):
+                return known
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
                 return _OPERATIONS[type(op)](value(left), value(right))
             case ast.Call(func=ast.Name(id=name), args=args) if name in _FUNCTIONS:

@@ -176,7 +176,7 @@ class Watch:
     async def _served(self, server: Server) -> bool:
         line = Line(server.command.url)
         try:
-            while not await line.answers():
+            while not await line.answers():  # noqa: ASYNC110  it is another process
                 await anyio.sleep(self._patience.look)
             return True
         finally:
