@@ -6,7 +6,7 @@ Holds the options that `tts plan` and `tts up` share.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -289,8 +289,10 @@ def found(name: str, role: Role) -> Model:
 
     spec = parse(name)
     if spec.name in names("models") and not spec.knobs:
-        folder = load("models", spec.name)(spec.places[0] if spec.places else role)
-        return Model(str(folder), read_shape(folder), shipped=True)
+        place = spec.places[0] if spec.places else role
+        folder = load("models", spec.name)(place)
+        shape = replace(read_shape(folder), name=f"{spec.name}:{place}")
+        return Model(str(folder), shape, shipped=True)
     shape = shape_of(name)
     folder = Path(name).expanduser()
     path = str(folder.resolve()) if folder.is_dir() else name
