@@ -128,9 +128,7 @@ def test_numbers_that_make_no_sense_are_refused(told):
 def test_a_search_deeper_than_a_context_is_refused():
     lengths = Lengths(step=600)
     work = Work(8, 8, 1, 1.0, exact=True)
-    demand = Demand(
-        "policy", shape_of("Qwen2.5-Math-1.5B"), HALF, policy_traffic(work, lengths)
-    )
+    demand = Demand("policy", shape_of("Qwen2.5-Math-1.5B"), HALF, policy_traffic(work, lengths))
     with pytest.raises(ConfigError, match="context of 4,096 tokens"):
         planned(DEVICES["h100"], [[demand]])
 

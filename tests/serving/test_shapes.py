@@ -81,7 +81,7 @@ def test_a_model_of_another_kind_is_refused_with_its_file(changes, tmp_path):
 
 
 def test_an_unknown_name_lists_those_that_are_known():
-    with pytest.raises(ConfigError, match="nobody/nothing.*GenPRM/GenPRM-7B"):
+    with pytest.raises(ConfigError, match=r"nobody/nothing.*GenPRM/GenPRM-7B"):
         shape_of("nobody/nothing")
-    with pytest.raises(ConfigError, match="'bf16'.*bfloat16"):
+    with pytest.raises(ConfigError, match=r"'bf16'.*bfloat16"):
         precision_of("bf16")

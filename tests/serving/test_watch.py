@@ -90,7 +90,7 @@ def watch_of(
 
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  other processes make it true
             await anyio.sleep(0.02)
 
 

@@ -264,7 +264,7 @@ class Deployment:
             workspace=self.workspace,
             problems=self.problems,
             # On a CPU vLLM is told its cache in whole GiB.
-            least_cache=1 << 30 if self.device.cpu and self.kind == "vllm" else 0,
+            least_cache=1 << 30 if self.kind == "vllm" and self.device.cpu else 0,
         )
 
     def _demand(self, role: Role) -> Demand:

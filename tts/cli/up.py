@@ -128,6 +128,7 @@ def up(
         device, policy, verifier, base, tuple(loras or ()), dtype, strategy, votes,
         tuple(lengths or ()), context, workspace, problems, engine,
     )  # fmt: skip
+    _ = asked.plan  # what cannot be planned leaves no folder
     folder = Path(tempfile.mkdtemp(prefix="tts-up-")) if logs is None else logs.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     made = launches(asked, python, _ports(ports or []), folder)
