@@ -1,4 +1,4 @@
-"""`tts up` with real servers: they are searched with, killed, started again, and gone at the end."""
+"""`tts up` with real servers: they are used, killed, started again, and gone at the end."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ class Up:
 @pytest.fixture
 def up(engine: str, tmp_path: Path) -> Iterator[Up]:
     started = Up(engine, tmp_path)
-    yield started
-    started.process.kill()
-    started.process.wait()
+    with started.process:  # which closes its pipe
+        yield started
+        started.process.kill()
     for pid, _ in started.servers():
         os.kill(pid, signal.SIGKILL)
 
