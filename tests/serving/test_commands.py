@@ -29,7 +29,7 @@ devices = st.sampled_from(sorted(DEVICES.values(), key=lambda device: device.nam
 
 def launches(kind: Kind, plan: Plan, **told: object) -> list[Launch]:
     return [
-        Launch(kind, "python", plan.device, share, "a/model", 8000 + n, servers=2, **told)  # type: ignore[arg-type]
+        Launch(kind, "python", plan.device, share, "a/model", 8000 + n, **told)  # type: ignore[arg-type]
         for n, share in enumerate(plan.shares)
     ]
 
@@ -75,6 +75,8 @@ def test_a_cpu_is_told_tokens_or_whole_gib_of_cache():
         assert option(words, "--max-total-tokens") == str(launch.share.cache_tokens)
         assert "--mem-fraction-static" not in words
         assert launch.environment()["SGLANG_USE_CPU_ENGINE"] == "1"
+        assert "OMP_NUM_THREADS" not in launch.environment()
+        assert replace(launch, threads=3).environment()["OMP_NUM_THREADS"] == "3"
     for launch in launches("vllm", plan):
         space = int(launch.environment()["VLLM_CPU_KVCACHE_SPACE"])
         assert space * GIB <= launch.share.cache < (space + 1) * GIB
@@ -122,7 +124,7 @@ def test_two_adapters_are_served_by_one_server_under_their_names():
     words = sglang.words()
     at = words.index("--lora-paths")
     assert words[at + 1 : at + 3] == ["policy=/p", "verifier=/v"]
-    assert "adapter=policy,tokenizer=a/model" in sglang.spec("policy")
+    assert "adapter=policy,tokenizer=a/model,parameters=7615616512" in sglang.spec("policy")
 
 
 def test_fp8_quantizes_the_weights():

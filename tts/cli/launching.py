@@ -65,8 +65,7 @@ def launches(
                 port=ports.get(share.name) or _free_port(),
                 tokenizer=_own_tokenizer(model, folder / f"tokenizer-{share.name}"),
                 adapters=asked.adapters,
-                servers=len(plan.shares),
-                cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+                threads=_threads(len(plan.shares)),
             )
         )
     for launch in made:
@@ -146,6 +145,14 @@ def _judging(judge: str, launch: Launch, spec: str, votes: int) -> str:
     if votes > 1 and "votes" in known and "votes" not in parsed.knobs:
         told.append(f"votes={votes}")
     return f"{parsed.name}:{','.join(told)}"
+
+
+def _threads(servers: int) -> int | None:
+    """For each of some servers on this machine's cores, unless somebody has decided that."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // servers)
 
 
 def _free_port() -> int:

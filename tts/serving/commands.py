@@ -70,10 +70,8 @@ class Launch:
     tokenizer: str | None = None
     """A folder for it alone, where the model's own would not do."""
     adapters: tuple[Adapter, ...] = ()
-    servers: int = 1
-    """On the device, this one included."""
-    cores: int = 1
-    """Of the machine."""
+    threads: int | None = None
+    """For a CPU's arithmetic; None: as the environment says."""
 
     @property
     def name(self) -> str:
@@ -99,7 +97,8 @@ class Launch:
             given["HF_HUB_OFFLINE"] = "1"
         if not self.device.cpu:
             return given
-        given["OMP_NUM_THREADS"] = str(max(1, self.cores // self.servers))
+        if self.threads is not None:
+            given["OMP_NUM_THREADS"] = str(self.threads)
         if self.kind == "sglang":
             return {**given, "SGLANG_USE_CPU_ENGINE": "1"}
         return {
@@ -120,8 +119,9 @@ class Launch:
         told = [f"{self.kind}:{self.url}", f"patience={PATIENCE_SECONDS}"]
         if self.adapters:
             knob = "model" if self.kind == "vllm" else "adapter"
-            # The adapter's folder is what the server names, and it has no tokenizer.
-            told += [f"{knob}={role}", f"tokenizer={self.tokenizer or self.model}"]
+            # The adapter's folder is what the server names, and it has nothing but the adapter.
+            parameters = self.share.demands[0].shape.parameters
+            told += [f"{knob}={role}", f"tokenizer={self.model}", f"parameters={parameters}"]
         return ",".join(told)
 
     def _sglang(self, taken: int) -> Sequence[object]:
