@@ -124,6 +124,8 @@ def test_two_adapters_are_served_by_one_server_under_their_names():
     words = sglang.words()
     at = words.index("--lora-paths")
     assert words[at + 1 : at + 3] == ["policy=/p", "verifier=/v"]
+    with pytest.raises(ConfigError, match="needs a GPU"):
+        replace(sglang, device=device_of("cpu:64")).words()
     assert "adapter=policy,tokenizer=a/model,parameters=7615616512" in sglang.spec("policy")
 
 

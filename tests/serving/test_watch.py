@@ -188,9 +188,11 @@ async def test_a_server_that_fails_while_it_is_started_again_gets_another_turn(
 
 
 async def test_a_server_that_does_not_serve_in_time_is_ended(tmp_path: Path) -> None:
-    slow = Command("slow", tmp_path / "a", ("after=60",))
+    slow, told = Command("slow", tmp_path / "a", ("after=60",)), list[str]()
+    patience = Patience(start=2.0, look=0.02, news=0.2)
     with pytest.raises(BaseExceptionGroup) as caught:
-        await watch_of(slow, patience=Patience(start=0.5, look=0.02)).run(lambda: None)
+        await watch_of(slow, patience=patience, tell=told.append).run(lambda: None)
+    assert any(line.endswith(" s; life 0 of the stand-in") for line in told)
     assert "did not serve within" in str(leaves(caught.value)[0])
     assert left_over(slow) == []
 

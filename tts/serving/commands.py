@@ -127,6 +127,8 @@ class Launch:
     def _sglang(self, taken: int) -> Sequence[object]:
         if self.share.demands[0].shape.scores:
             raise ConfigError(f"SGLang does not serve {self.model}: --engine vllm does")
+        if self.adapters and self.device.cpu:  # it keeps them in pinned memory (seen in 0.5.23)
+            raise ConfigError("SGLang needs a GPU for LoRA adapters: --engine vllm does not")
         words: list[object] = ["sglang.launch_server", "--model-path", self.model]
         words += ["--context-length", self.share.context, *self._common("--tokenizer-path")]
         words += ["--enable-cache-report", "--enable-metrics"]
@@ -142,7 +144,6 @@ class Launch:
             paths = [f"{adapter.role}={adapter.path}" for adapter in self.adapters]
             words += ["--enable-lora", "--lora-paths", *paths]
             words += ["--max-loras-per-batch", len(self.adapters)]
-            words += ["--lora-backend", "torch_native"] if self.device.cpu else []
         return words
 
     def _vllm(self, taken: int) -> Sequence[object]:

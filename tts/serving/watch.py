@@ -46,6 +46,8 @@ class Patience:
     """From a server's beginning to its first service."""
     look: float = 0.5
     """Between two looks at one that starts."""
+    news: float = 15.0
+    """Between two lines about one that starts."""
     restarts: int = 5
     """Of one server without `calm` in between."""
     pause: float = 1.0
@@ -175,9 +177,14 @@ class Watch:
 
     async def _served(self, server: Server) -> bool:
         line = Line(server.command.url)
+        begun = told = anyio.current_time()
         try:
-            while not await line.answers():  # noqa: ASYNC110  it is another process
+            while not await line.answers():
                 await anyio.sleep(self._patience.look)
+                now = anyio.current_time()
+                if now - told >= self._patience.news:
+                    told = now
+                    self._tell(f"{server.name}: {now - begun:.0f} s; {tail(server.log, 1)[:100]}")
             return True
         finally:
             await line.aclose()
