@@ -46,6 +46,14 @@ def test_what_does_not_fit_says_how_much_is_missing_and_what_would(tts):
     assert "GiB are missing on a10; would fit: smaller weights: fp8" in up.err
 
 
+def test_without_a_verifier_nothing_is_judged_and_one_server_has_it_all(tts):
+    options = ("--policy", "Llama-3.2-3B", "--device", "a10", "--strategy", "best_of_n:n=8")
+    whole = json.loads(tts("plan", *options, "--json").out)
+    assert (whole["work"]["steps"], whole["work"]["judged"]) == (64, 0)
+    assert [server["name"] for server in whole["servers"]] == ["policy"]
+    assert "judged" not in tts("plan", *options).out
+
+
 def test_nothing_is_said_of_a_speed_that_is_not_known(tts):
     outcome = tts("plan", *NANO)
     assert outcome.code == 0

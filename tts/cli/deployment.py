@@ -236,7 +236,8 @@ class Deployment:
         if bill is None:
             raise ConfigError(f"strategy {name!r} does not say what it costs")
         knobs = {field.name: getattr(strategy, field.name) for field in fields(strategy)}
-        return work_of(bill, knobs, self.lengths, self.votes)
+        work = work_of(bill, knobs, self.lengths, self.votes)
+        return work if "verifier" in self.models else replace(work, judged=0)
 
     @cached_property
     def traffic(self) -> dict[Role, Traffic]:
