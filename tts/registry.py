@@ -3,6 +3,8 @@
 An entry point of `tts.strategies` or `tts.verifiers` names a class or function whose parameters
 are knobs; one of `tts.backends` names a function to a `Backend` whose first parameter is where it
 is (what stands after the colon in `nano:/path/to/model`), or `*places`, and whose others are knobs.
+One of `tts.models` names a function from such a place, `policy` or `verifier` if there is none, to
+the folder of a model that comes along.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from tts.backends.priced import Priced, take_prices
 from tts.errors import ConfigError, PluginError, TTSError, unknown
 from tts.spec import parse
 
-Kind = Literal["strategies", "verifiers", "backends", "benchmarks"]
+Kind = Literal["strategies", "verifiers", "backends", "benchmarks", "models"]
 _SINGULAR: dict[Kind, str] = {
     "strategies": "strategy",
     "verifiers": "verifier",
     "backends": "backend",
     "benchmarks": "benchmark",
+    "models": "model",
 }
 
 

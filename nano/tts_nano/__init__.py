@@ -12,9 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tts_nano.backend import NanoBackend as NanoBackend
 
-__all__ = ["NanoBackend", "open_nano"]
+__all__ = ["NanoBackend", "model_folder", "open_nano"]
 
 
 def __getattr__(name: str) -> object:
@@ -41,3 +43,14 @@ def open_nano(location: str = "") -> NanoBackend:
     if "/" in location or location.startswith((".", "~")):
         return NanoBackend.load(Path(location).expanduser())
     return shipped(location or "policy")
+
+
+def model_folder(name: str) -> Path:
+    """Where the model that comes along as `name` lies, for other engines to serve.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    from tts_nano.backend import shipped_folder
+
+    return shipped_folder(name)

@@ -150,7 +150,17 @@ def shipped(
     Raises:
         ConfigError: none of that name comes along; the message lists those that do.
     """
+    folder = shipped_folder(name)
+    return NanoBackend.load(folder, cache_bytes=cache_bytes, max_batch=max_batch)
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder of the model that comes along as `name`.
+
+    Raises:
+        ConfigError: none of that name does; the message lists those that do.
+    """
     names = [folder.parent.name for folder in SHIPPED.glob("*/config.json")]
     if name not in names:
         raise unknown("nano model", name, names)
-    return NanoBackend.load(SHIPPED / name, cache_bytes=cache_bytes, max_batch=max_batch)
+    return SHIPPED / name

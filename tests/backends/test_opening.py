@@ -106,6 +106,21 @@ async def test_processed_logprobs_are_refused(server: Server, terms: Terms) -> N
         await opened(server, "vllm", terms)
 
 
+async def test_an_adapter_is_asked_for_by_its_name_and_has_its_models_context(
+    server: Server, kind: str
+) -> None:
+    server.adapters = ("judge",)
+    knob = {"sglang": "adapter", "vllm": "model"}[kind]
+    spec = f"{kind}:{server.url},{knob}=judge,tokenizer={server.folder}"
+    backend: Any = await anyio.to_thread.run_sync(open_backend, spec)
+    assert backend.model.name == "judge"
+    assert backend.model.context_tokens in {2048, 2043}
+    await backend.generate(Request((1, 2, 3), 2), Meter())
+    asked = server.asked[-1]
+    assert asked[{"sglang": "lora_path", "vllm": "model"}[kind]] == "judge"
+    await backend.aclose()
+
+
 async def test_an_address_alone_finds_its_kind(server: Server, kind: str) -> None:
     backend: Any = await anyio.to_thread.run_sync(open_backend, server.url)
     assert type(backend._wire) is KINDS[kind][1]

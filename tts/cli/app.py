@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, cite, demo, doctor, label, refine, solve, synthesize, verify
+from tts.cli import bench, cite, demo, doctor, label, plan, refine, solve, synthesize, up, verify
 from tts.cli.catalogue import backends, presets, strategies, verifiers
 
 _EPILOG = """
@@ -54,5 +54,7 @@ app.command(epilog=label.EPILOG)(label.label)
 app.command(epilog=synthesize.EPILOG)(synthesize.synthesize)
 app.command(epilog=bench.EPILOG)(bench.bench)
 app.command(epilog=cite.EPILOG)(cite.cite)
+app.command(epilog=plan.EPILOG)(plan.plan)
+app.command(epilog=up.EPILOG)(up.up)
 for _list in (strategies, presets, verifiers, backends):
     app.command()(_list)

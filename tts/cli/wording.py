@@ -25,6 +25,12 @@ def scaled(number: float) -> str:
     return f"{number:.3g}"
 
 
+def gibibytes(number: float) -> str:
+    """`14.19 GiB`; `12.3 MiB` for what is small."""
+    gibi = number / (1 << 30)
+    return f"{gibi:,.2f} GiB" if gibi >= 0.1 else f"{number / (1 << 20):,.2f} MiB"
+
+
 def seconds(time: float) -> str:
     """`0.42 s`, `12.3 s`, `4 min 5 s`."""
     if time < 10:

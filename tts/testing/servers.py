@@ -47,6 +47,8 @@ class Server:
     """Whether log-probabilities are those before temperature."""
     cache_tokens: int = 16_000
     """What it says that its cache holds."""
+    adapters: tuple[str, ...] = ()
+    """LoRA adapters of its model, by name."""
 
     def routes(self) -> list[web.RouteDef]:
         """What it serves."""
@@ -61,10 +63,14 @@ class Server:
         return web.Response(status=200 if self.healthy else 503)
 
     async def models(self, _: web.Request) -> web.Response:
-        """Its one model."""
+        """Its one model, and its adapters as vLLM lists them."""
         context = self.engine.model.context_tokens
         entry = {"id": "policy", "root": self.folder, "max_model_len": context}
-        return web.json_response({"object": "list", "data": [entry]})
+        adapters = [
+            {"id": name, "root": f"/adapters/{name}", "parent": "policy", "max_model_len": None}
+            for name in self.adapters
+        ]
+        return web.json_response({"object": "list", "data": [entry, *adapters]})
 
     async def detokenize(self, request: web.Request) -> web.Response:
         """Text of token ids."""

@@ -61,18 +61,19 @@ def open_sglang(
     step_tokens: int | None = None,
     answer_tokens: int | None = None,
     tempered: bool = False,
+    adapter: str | None = None,
     api_key_env: str | None = None,
 ) -> Backend:
     """Servers of one model by SGLang: `sglang:http://host:30000`.
 
     `tokenizer` is the model's folder here, if the server names one that is elsewhere; `at_once` the
     most requests in flight at a server; `seconds` the most for one request; `patience` how long a
-    server may be away; `tempered` is content with log-probabilities after temperature;
-    `api_key_env` names the environment's variable with the key.
+    server may be away; `tempered` is content with log-probabilities after temperature; `adapter` is
+    one of the server's LoRA adapters; `api_key_env` names the environment's variable with the key.
     """
     known = Known(tokenizer, parameters, step_tokens, answer_tokens)
     terms = Terms(at_once, seconds, patience, api_key_env)
-    return _opened(addresses, terms, known, partial(SGLang, tempered=tempered))
+    return _opened(addresses, terms, known, partial(SGLang, tempered=tempered, adapter=adapter))
 
 
 def open_vllm(

@@ -42,10 +42,16 @@ class SGLang:
 
     gathers = True
 
-    def __init__(self, line: Line, *, tempered: bool = False) -> None:
-        """`tempered`: content with log-probabilities after temperature."""
+    def __init__(self, line: Line, *, tempered: bool = False, adapter: str | None = None) -> None:
+        """
+        Args:
+            line: to the server.
+            tempered: content with log-probabilities after temperature.
+            adapter: which of the server's LoRA adapters; None: its model as it is.
+        """
         self._line = line
         self._tempered = tempered
+        self._adapter = adapter
         self._seeds = False
         self._priorities = 0  # 0: the server has none; -1: it serves the smallest first
         self._raw = False
@@ -65,7 +71,7 @@ class SGLang:
             # The server keeps some tokens of the context to itself.
             context = min(context, int(server.get("max_req_input_len", context)) + 1)
             told = Told(
-                served=info.get("served_model_name", models["data"][0]["id"]),
+                served=self._adapter or info.get("served_model_name", models["data"][0]["id"]),
                 model=info["model_path"],
                 context_tokens=context,
                 cache_tokens=server.get("max_total_num_tokens"),
@@ -168,6 +174,8 @@ class SGLang:
             "sampling_params": parameters,
             "return_logprob": True,
         }
+        if self._adapter is not None:
+            body["lora_path"] = self._adapter
         if request.logprob_ids:
             body["token_ids_logprob"] = list(request.logprob_ids)
         if self._priorities:

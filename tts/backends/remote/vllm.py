@@ -56,7 +56,8 @@ class VLLM:
                     f"{self._line.url}: no model {self._model!r} (served: {', '.join(served)})"
                 )
             entry = served[self._model]
-            context = int(entry["max_model_len"])
+            base = served.get(entry.get("parent"), entry)  # an adapter tells no length of its own
+            context = int(entry.get("max_model_len") or base["max_model_len"])
             version = await self._line.get("/version")
         except (KeyError, IndexError, TypeError, ValueError, StopIteration):
             raise BadReply(f"{self._line.url}: this is not a vLLM server") from None
