@@ -13,6 +13,7 @@ import anyio
 
 from tts.backends.base import ModelInfo as ModelInfo
 from tts.budget.meter import Meter as Meter
+from tts.paper import ZHAO as ZHAO
 from tts.paper import Paper as Paper
 from tts.paper import cites as cites
 from tts.seeds import vote_seed as vote_seed

@@ -9,19 +9,12 @@ from tts.backends.base import Backend
 from tts.errors import ConfigError
 from tts.registry import open_backend
 from tts.sandbox.config import Tier
-from tts.verifier import Paper, Reduction, cites
+from tts.verifier import ZHAO, Reduction, cites
 from tts_verifiers.genprm.ballot import Outvoted, Voting
 from tts_verifiers.genprm.code import CodeRunner
 from tts_verifiers.genprm.effort import GENPRM_SAMPLING, Effort, Mode
 from tts_verifiers.genprm.profiles import profile as profile_named
 from tts_verifiers.genprm.verifier import GenPRM
-
-ZHAO = Paper(
-    "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
-    ("Jian Zhao", "Runze Liu", "Kaiyan Zhang", "Zhimu Zhou", "Junqi Gao", "others"),
-    2025,
-    arxiv="2504.00891",
-)
 
 
 @cites(ZHAO)
