@@ -42,7 +42,7 @@ format: $(VENV)/.installed-dev
 
 lock: ## pin what a fresh installation resolves to today
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet -e ".[dev,server,plots]"
+	build/lock/bin/python -m pip install --quiet -e ".[dev]"
 	{ echo "# Made by 'make lock': the versions that are tested together."; \
 	  build/lock/bin/python -m pip freeze --exclude-editable; } > $(LOCK)
 	rm -rf build/lock

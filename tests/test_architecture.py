@@ -52,6 +52,18 @@ def test_strategies_cite_and_are_short() -> None:
         assert re.search(r"\b(19|20)\d\d\b", ast.get_docstring(ast.parse(path.read_text())) or "")
 
 
+def test_a_paper_is_written_down_once() -> None:
+    calls = [
+        node
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Paper"
+    ]
+    titles = [call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)]
+    assert len(titles) == len(calls) > 10
+    assert sorted(set(titles)) == sorted(titles)
+
+
 PUBLIC = """
 BackendError Budget Candidate ConfigError Cost Engine Event Finish Judgement LanguagePolicy Node
 PluginError Problem Result SandboxError Step StopReason TTSError Tree __version__ replay solve_sync

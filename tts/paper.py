@@ -1,4 +1,4 @@
-"""Papers: where a method is from, as data that stands in the module that implements it."""
+"""Papers: where a method is from, as data in its module, or here where several share it."""
 
 from __future__ import annotations
 
@@ -92,3 +92,24 @@ class Bill:
     """Steps judged."""
     exact: bool = True
     """Whether it is what all solutions of `depth` steps cost; otherwise it is the most."""
+
+
+# What more than one module implements. Everything else stands in its module.
+COBBE = Paper(
+    "Training Verifiers to Solve Math Word Problems",
+    ("Karl Cobbe", "Vineet Kosaraju", "Mohammad Bavarian", "others"),
+    2021,
+    arxiv="2110.14168",
+)
+SNELL = Paper(
+    "Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling Model Parameters",
+    ("Charlie Snell", "Jaehoon Lee", "Kelvin Xu", "Aviral Kumar"),
+    2024,
+    arxiv="2408.03314",
+)
+ZHAO = Paper(
+    "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
+    ("Jian Zhao", "Runze Liu", "Kaiyan Zhang", "Zhimu Zhou", "Junqi Gao", "others"),
+    2025,
+    arxiv="2504.00891",
+)

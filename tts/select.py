@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tts.budget.evidence import Evidence, Tally, Witness
-from tts.paper import Paper, cites
+from tts.paper import COBBE, Paper, cites
 from tts.types import Key
 
 WANG = Paper(
@@ -28,12 +28,6 @@ LI = Paper(
     2023,
     arxiv="2206.02336",
     venue="ACL 2023",
-)
-COBBE = Paper(
-    "Training Verifiers to Solve Math Word Problems",
-    ("Karl Cobbe", "Vineet Kosaraju", "Mohammad Bavarian", "others"),
-    2021,
-    arxiv="2110.14168",
 )
 
 

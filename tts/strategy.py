@@ -19,6 +19,9 @@ from tts.budget.worth import Offer as Offer
 from tts.budget.worth import sampling as sampling
 from tts.budget.worth import voting as voting
 from tts.errors import ConfigError as ConfigError
+from tts.paper import COBBE as COBBE
+from tts.paper import SNELL as SNELL
+from tts.paper import ZHAO as ZHAO
 from tts.paper import Bill as Bill
 from tts.paper import Paper as Paper
 from tts.shares import in_proportion as in_proportion

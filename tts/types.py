@@ -150,7 +150,7 @@ class Revising(Enum):
 
 
 RIGHT_FROM: Final = 0.5
-"""A step is judged wrong if its score is below this."""
+"""A step is judged wrong if its score is below this, else right (GenPRM, eq. 7)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ import anyio
 
 from tts.backends.base import ModelInfo as ModelInfo
 from tts.budget.meter import Meter as Meter
+from tts.paper import ZHAO as ZHAO
 from tts.paper import Paper as Paper
 from tts.paper import cites as cites
 from tts.seeds import vote_seed as vote_seed
+from tts.types import RIGHT_FROM as RIGHT_FROM
 from tts.types import Cost as Cost
 from tts.types import Judgement as Judgement
 from tts.types import Problem as Problem

@@ -19,12 +19,9 @@ from tts.budget.meter import Meter
 from tts.errors import ConfigError
 from tts.seeds import node_seed
 from tts.types import FREE, Cost, Finish, Judgement, Problem, Step
-from tts.verifier import Case, Verifier
+from tts.verifier import RIGHT_FROM, Case, Verifier
 from tts_benchmarks.report import Cell, Report
 from tts_benchmarks.statistics import FirstErrors, first_errors
-
-RIGHT_FROM = 0.5
-"""Least score of a step that counts as right (GenPRM, eq. 7)."""
 
 
 class Item(BaseModel):

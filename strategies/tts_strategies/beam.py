@@ -12,14 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Bill, Paper, Search, at_least, in_turn, ranked
-
-SNELL = Paper(
-    "Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling Model Parameters",
-    ("Charlie Snell", "Jaehoon Lee", "Kelvin Xu", "Aviral Kumar"),
-    2024,
-    arxiv="2408.03314",
-)
+from tts.strategy import SNELL, Bill, Search, at_least, in_turn, ranked
 
 
 @dataclass(frozen=True)

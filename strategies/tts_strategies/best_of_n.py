@@ -9,14 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Bill, Paper, Search, at_least
-
-COBBE = Paper(
-    "Training Verifiers to Solve Math Word Problems",
-    ("Karl Cobbe", "Vineet Kosaraju", "Mohammad Bavarian", "others"),
-    2021,
-    arxiv="2110.14168",
-)
+from tts.strategy import COBBE, Bill, Search, at_least
 
 
 @dataclass(frozen=True)

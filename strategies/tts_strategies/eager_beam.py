@@ -14,14 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from tts.strategy import Bill, Node, Paper, Search, at_least, ranked
-
-SNELL = Paper(
-    "Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling Model Parameters",
-    ("Charlie Snell", "Jaehoon Lee", "Kelvin Xu", "Aviral Kumar"),
-    2024,
-    arxiv="2408.03314",
-)
+from tts.strategy import SNELL, Bill, Node, Search, at_least, ranked
 
 
 @dataclass

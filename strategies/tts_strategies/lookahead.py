@@ -10,14 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Bill, Manner, Node, Paper, Search, at_least, in_turn
+from tts.strategy import SNELL, Bill, Manner, Node, Search, at_least, in_turn
 
-SNELL = Paper(
-    "Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling Model Parameters",
-    ("Charlie Snell", "Jaehoon Lee", "Kelvin Xu", "Aviral Kumar"),
-    2024,
-    arxiv="2408.03314",
-)
 GREEDILY = Manner(temperature=0, scratch=True)
 
 

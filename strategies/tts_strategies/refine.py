@@ -10,14 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import Bill, Paper, Revising, Search, at_least
+from tts.strategy import ZHAO, Bill, Paper, Revising, Search, at_least
 
-ZHAO = Paper(
-    "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
-    ("Jian Zhao", "Runze Liu", "Kaiyan Zhang", "Zhimu Zhou", "Junqi Gao", "others"),
-    2025,
-    arxiv="2504.00891",
-)
 MADAAN = Paper(
     "Self-Refine: Iterative Refinement with Self-Feedback",
     ("Aman Madaan", "Niket Tandon", "Prakhar Gupta", "Skyler Hallinan", "others"),

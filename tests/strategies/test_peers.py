@@ -27,7 +27,6 @@ from tts_strategies.dvts import DVTS
 from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
 
-
 ON_THEIR_OWN = [name for name in names("strategies") if name != "by_table"]  # which needs a file
 
 

@@ -9,6 +9,7 @@ import pytest
 import tokenizers
 from aiohttp import web
 
+from tts.backends.tokenizer import FolderTokenizer
 from tts.budget.meter import Meter
 from tts.config import make
 from tts.errors import BadReply, ConfigError, Overlong, Unavailable
@@ -16,7 +17,6 @@ from tts.testing import VerifierContract
 from tts.types import Cost, Finish, Step
 from tts.verifier import Case, Verifier
 from tts_verifiers.prm import HeadPRM, OutcomeRM
-from tts_verifiers.prm.encoder import FileTokenizer
 from tts_verifiers.prm.heads import HeadInput, p_right, qwen, qwen_outcome, skywork
 from tts_verifiers.prm.opening import QWEN_PRM_7B, QWEN_RM, SKYWORK, open_head
 
@@ -102,7 +102,7 @@ async def test_vllm_gives_a_row_for_each_step_tag(kit, folder) -> None:
     ((path, body),) = server.asked
     assert path == "/pooling"
     assert body["model"] == "prm"
-    expected = qwen(FileTokenizer(str(folder)), "What is 2 * 3 + 1?", [s.strip() for s in STEPS])
+    expected = qwen(FolderTokenizer(folder), "What is 2 * 3 + 1?", [s.strip() for s in STEPS])
     assert body["input"] == list(expected.ids)
     tag = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("<extra_0>")
     assert [body["input"][position] for position in expected.positions] == [tag] * 3
@@ -191,12 +191,24 @@ async def test_sglang_scores_no_steps(kit, folder) -> None:
 )
 async def test_a_failing_server_is_an_error_that_says_so(kit, folder, reply, error, words) -> None:
     async with serving(lambda body: reply) as server:
-        engine = open_head(f"vllm:{server.url}", QWEN_PRM_7B, str(folder))
+        # A busy server is asked again as long as there is time.
+        engine = open_head(f"vllm:{server.url}", QWEN_PRM_7B, str(folder), seconds=2.0)
         meter = Meter()
         with pytest.raises(error, match=words):
             await HeadPRM(engine, qwen).judge(kit.case(*STEPS), meter)
         assert meter.cost.calls == 1  # it may have been computed
         await engine.aclose()
+
+
+async def test_a_busy_server_is_asked_again(kit, folder) -> None:
+    replies = iter([(503, "The request queue is full."), pooled([[0.25, 0.75]] * 3)])
+    async with serving(lambda body: next(replies)) as server:
+        engine = open_head(f"vllm:{server.url}", QWEN_PRM_7B, str(folder))
+        meter = Meter()
+        verdicts = await HeadPRM(engine, qwen).judge(kit.case(*STEPS), meter)
+        await engine.aclose()
+    assert [verdict.score for verdict in verdicts] == [0.75] * 3
+    assert (len(server.asked), meter.cost.calls) == (2, 1)  # the first was not begun
 
 
 async def test_an_absent_server_is_unavailable(kit, folder) -> None:

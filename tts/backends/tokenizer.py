@@ -18,8 +18,10 @@ from tts.errors import ConfigError
 class FolderTokenizer:
     """Text to ids and back."""
 
-    def __init__(self, folder: Path, vocabulary: int) -> None:
+    def __init__(self, folder: Path, vocabulary: int | None = None) -> None:
         """Read the tokenizer of the model in `folder`, whose embedding has `vocabulary` rows.
+
+        None: that is not known, and taken to be as many as the tokenizer needs.
 
         Raises:
             ConfigError: a file is missing or broken, or the tokenizer belongs to another model.
@@ -33,7 +35,9 @@ class FolderTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         largest = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-        if largest >= vocabulary:
+        if vocabulary is None:
+            vocabulary = largest + 1
+        elif largest >= vocabulary:
             raise ConfigError(
                 f"{path}: token {largest} has no row in the embedding, which has {vocabulary}: "
                 "tokenizer and weights are not of the same model"

@@ -22,8 +22,6 @@ EXTRAS: Final = {
     "hf": ("torch", "transformers"),
     "vllm": ("vllm",),
     "sglang": ("sglang",),
-    "server": ("fastapi", "uvicorn"),
-    "plots": ("matplotlib",),
 }
 """Optional parts, and the modules that each of them needs."""
 

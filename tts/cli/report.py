@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tts.cli.wording import count, percent, printable, scaled, seconds, stop_reason, usd
-from tts.types import FREE
+from tts.types import FREE, RIGHT_FROM
 
 LONGEST_PROBLEM: Final = 400
 """Characters of a problem that a report repeats."""
@@ -84,7 +84,8 @@ def _score(score: float | None) -> Text:
 
     if score is None:
         return Text("")
-    return Text(f"{score:.2f}", style="green" if score >= 0.8 else "red" if score < 0.5 else "")
+    style = "green" if score >= 0.8 else "red" if score < RIGHT_FROM else ""
+    return Text(f"{score:.2f}", style=style)
 
 
 def _answer(result: Result, correct: bool | None) -> Text:

@@ -13,6 +13,7 @@ import typer
 
 from tts.cli.arguments import Json, Seed, complete_verifier
 from tts.errors import ConfigError
+from tts.types import RIGHT_FROM
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 DEFAULT_VERIFIER: Final = "genprm-nano"
 SCHEMA: Final = "tts.verify/1"
-RIGHT_FROM: Final = 0.5
 EPILOG: Final = """
 [bold]Examples[/bold]
 

@@ -27,6 +27,10 @@ ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/bin:/bin",
     "PYTHONHASHSEED": "0",  # sets print in the same order every time
     "TZ": "UTC",
+    # What children write to, the kernel has to copy: so no lists of what was used last, which each
+    # hit reorders (a snippet ends before memory does), and no function looked up at its first call.
+    "SYMPY_CACHE_SIZE": "None",
+    "LD_BIND_NOW": "1",
     "MALLOC_ARENA_MAX": "1",
     # Worker threads would not survive a fork.
     "OPENBLAS_NUM_THREADS": "1",

@@ -49,7 +49,7 @@ def failure_of(name: str, route: str, status: int, reason: str, text: str) -> Ba
     """
     told = message_of(text) or reason or "no reason given"
     if status in {400, 413, 422} and any(word in told for word in _OVERLONG):
-        return TooLong(f"{name}: {told}")
+        return TooLong(f"{name}: {route} answered {status}: {told}")
     if status in BUSY:
         return Away(f"{name}: too busy for more ({status}): {told}")
     if status in {401, 403}:

@@ -106,6 +106,7 @@ def main(control: int, report: int, settings: str) -> NoReturn:
         },
     )
     os.close(report)
+    errand.practise()
     hugepages.gather(huge)  # as late as can be: what is written to while a child lives is split
     fork = kernel.fork if layers.report["single_thread"][0] else os.fork
     zygote = Zygote(line, errand, fork)

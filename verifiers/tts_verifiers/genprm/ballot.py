@@ -10,11 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
-from tts.verifier import Cost, Judgement, Vote
-
-RIGHT_FROM: Final = 0.5
+from tts.verifier import RIGHT_FROM, Cost, Judgement, Vote
 
 
 class Voting(Enum):

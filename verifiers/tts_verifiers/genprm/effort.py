@@ -98,3 +98,9 @@ class Effort:
     def sure(self, score: float | None) -> bool:
         """Whether a score needs no second thoughts."""
         return score is not None and not self.tau < score < 1 - self.tau
+
+
+NANO: Final = Effort(
+    Mode.CODE, tokens=256, rounds=2, step_tokens=256, output_characters=200, stop_at_wrong=True
+)
+"""What the nano GenPRM was trained for, one vote a step."""

@@ -9,20 +9,13 @@ from tts.backends.base import Backend
 from tts.errors import ConfigError
 from tts.registry import open_backend
 from tts.sandbox.config import Tier
-from tts.verifier import Paper, Reduction, cites
+from tts.verifier import ZHAO, Reduction, cites
 from tts_verifiers.genprm.ballot import Outvoted, Voting
 from tts_verifiers.genprm.code import CodeRunner
-from tts_verifiers.genprm.effort import GENPRM_SAMPLING, Effort, Mode
+from tts_verifiers.genprm.effort import GENPRM_SAMPLING, NANO, Effort, Mode
 from tts_verifiers.genprm.profiles import profile as profile_named
 from tts_verifiers.genprm.sequential import Decisive
 from tts_verifiers.genprm.verifier import GenPRM
-
-ZHAO = Paper(
-    "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
-    ("Jian Zhao", "Runze Liu", "Kaiyan Zhang", "Zhimu Zhou", "Junqi Gao", "others"),
-    2025,
-    arxiv="2504.00891",
-)
 
 
 @cites(ZHAO)
@@ -69,16 +62,16 @@ def genprm_7b(
 @cites(ZHAO)
 def genprm_nano(
     backend: str = "nano:verifier",
-    mode: Mode = Mode.CODE,
+    mode: Mode = NANO.mode,
     votes: int = 1,
     voting: Voting = Voting.STEP,
     outvoted: Outvoted = Outvoted.ADOPT,
-    tokens: int = 256,
-    rounds: int = 2,
+    tokens: int = NANO.tokens,
+    rounds: int = NANO.rounds,
     tau: float = 0.1,
     decisive: Decisive = Decisive.NO,
     apart: bool = False,
-    stop_at_wrong: bool = True,
+    stop_at_wrong: bool = NANO.stop_at_wrong,
     reduction: Reduction = Reduction.MIN,
     temperature: float = GENPRM_SAMPLING.temperature,
     sandbox: Tier = "strict",
@@ -88,15 +81,14 @@ def genprm_nano(
     What follows a step that it calls wrong is not judged: the least score decides about a prefix.
     `temperature` 0 is greedy: best for one vote, and the same for all of several.
     """
-    effort = Effort(
-        mode,
-        votes,
-        voting,
-        outvoted,
+    effort = replace(
+        NANO,
+        mode=mode,
+        votes=votes,
+        voting=voting,
+        outvoted=outvoted,
         tokens=tokens,
         rounds=rounds,
-        step_tokens=256,
-        output_characters=200,
         tau=tau,
         decisive=decisive,
         apart=apart,

@@ -40,10 +40,17 @@ def math_shepherd(backend: str, reduction: Reduction = Reduction.MIN) -> Boundar
 
 
 def prm_qwen_7b(
-    engine: str = "", tokenizer: str = "", served: str = "", reduction: Reduction = Reduction.MIN
+    engine: str = "",
+    tokenizer: str = "",
+    served: str = "",
+    reduction: Reduction = Reduction.MIN,
+    seconds: float = 600.0,
 ) -> HeadPRM:
-    """Qwen2.5-Math-PRM-7B, from vLLM's pooling runner or transformers: `engine=KIND:WHERE`."""
-    opened = open_head(engine, QWEN_PRM_7B, tokenizer, served)
+    """Qwen2.5-Math-PRM-7B, from vLLM's pooling runner or transformers: `engine=KIND:WHERE`.
+
+    `seconds` are the most for one request to a server.
+    """
+    opened = open_head(engine, QWEN_PRM_7B, tokenizer, served, seconds)
     return HeadPRM(opened, qwen, reduction=reduction)
 
 
@@ -58,12 +65,13 @@ def orm(
     served: str = "",
     parameters: int = QWEN_RM.parameters,
     context_tokens: int = QWEN_RM.context_tokens,
+    seconds: float = 600.0,
 ) -> OutcomeRM:
     """An outcome reward model of Qwen2.5-Math-RM's kind, which scores whole solutions only.
 
     `engine=KIND:WHERE` is vLLM, SGLang or transformers; a server's model is taken to have
-    `parameters` and `context_tokens`.
+    `parameters` and `context_tokens`, and one request to it takes `seconds` at most.
     """
     checkpoint = sized(QWEN_RM, parameters, context_tokens)
-    opened = open_head(engine, checkpoint, tokenizer, served)
+    opened = open_head(engine, checkpoint, tokenizer, served, seconds)
     return OutcomeRM(opened, qwen_outcome, solution_tokens=context_tokens)

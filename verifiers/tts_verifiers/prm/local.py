@@ -10,9 +10,9 @@ import anyio
 import anyio.to_thread
 
 from tts.backends.base import ModelInfo
+from tts.backends.tokenizer import FolderTokenizer
 from tts.errors import ConfigError, PluginError
 from tts.verifier import Cost, Meter
-from tts_verifiers.prm.encoder import FileTokenizer
 from tts_verifiers.prm.heads import HeadInput, p_right
 
 
@@ -43,7 +43,7 @@ class LocalHead:
             raise ConfigError(f"{folder}: no folder of a model (it has no config.json)")
         self._torch = torch
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer = FileTokenizer(folder)
+        self.tokenizer = FolderTokenizer(Path(folder))
         self._head = [
             tuple(tensor.to(self._device) for tensor in layer) for layer in _head(folder, layers)
         ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from tts.backends.base import ModelInfo
+from tts.backends.remote.line import Line
+from tts.backends.tokenizer import FolderTokenizer
 from tts.errors import ConfigError
-from tts_verifiers.prm.encoder import FileTokenizer
 from tts_verifiers.prm.heads import StepScores
 from tts_verifiers.prm.local import LocalHead
 from tts_verifiers.prm.served import ClassifyServer, PoolingServer
@@ -63,7 +65,11 @@ QWEN_RM: Final = Checkpoint(
 
 
 def open_head(
-    spec: str, checkpoint: Checkpoint, tokenizer: str = "", served: str = ""
+    spec: str,
+    checkpoint: Checkpoint,
+    tokenizer: str = "",
+    served: str = "",
+    seconds: float = 600.0,
 ) -> StepScores:
     """The engine that `spec` names.
 
@@ -72,6 +78,7 @@ def open_head(
         checkpoint: what it serves.
         tokenizer: the folder with the model's `tokenizer.json`, for a server.
         served: the model's name on a server of several.
+        seconds: most time for one request to a server.
 
     Raises:
         ConfigError: this model cannot be had from such an engine; the message says from which.
@@ -92,9 +99,11 @@ def open_head(
             f"{checkpoint.name}"
         )
     model = ModelInfo(checkpoint.name, checkpoint.parameters, checkpoint.context_tokens)
+    spelling = FolderTokenizer(Path(tokenizer).expanduser())
+    line = Line(where, seconds=seconds)
     if kind == "sglang":
-        return ClassifyServer(where, model, FileTokenizer(tokenizer))
-    return PoolingServer(where, model, FileTokenizer(tokenizer), served=served)
+        return ClassifyServer(line, model, spelling)
+    return PoolingServer(line, model, spelling, served=served)
 
 
 def sized(checkpoint: Checkpoint, parameters: int, context_tokens: int) -> Checkpoint:

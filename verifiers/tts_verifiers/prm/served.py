@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import aiohttp
-
 from tts.backends.base import ModelInfo, Tokenizer
-from tts.errors import BackendError, BadReply, ConfigError, Overlong, Unavailable
+from tts.backends.remote.line import Line
+from tts.errors import BadReply, ConfigError, Unavailable
 from tts.verifier import Cost, Meter
 from tts_verifiers.prm.heads import HeadInput, p_right
 
-_NO_LIMIT: Final = aiohttp.ClientTimeout(total=None, sock_connect=30)
-_TOO_LONG: Final = ("context length", "maximum context", "longer than", "too long")
 _SHOWN: Final = 300
 
 
@@ -25,103 +22,89 @@ class PoolingServer:
     """
 
     def __init__(
-        self, url: str, model: ModelInfo, tokenizer: Tokenizer, *, served: str = ""
+        self, line: Line, model: ModelInfo, tokenizer: Tokenizer, *, served: str = ""
     ) -> None:
-        """`served` is the model's name on a server of several."""
-        self._line = _Line(url, "/pooling")
+        """Owns `line`. `served` is the model's name on a server of several."""
+        self._route = _Route(line, "/pooling")
         self._named = {"model": served} if served else {}
         self.model = model
         self.tokenizer = tokenizer
 
     async def scores(self, input: HeadInput, meter: Meter) -> Sequence[float]:
         body = {**self._named, "input": list(input.ids), "encoding_format": "float"}
-        reply = await self._line.post(body, len(input.ids), meter)
+        reply = await self._route.post(body, len(input.ids), meter)
         try:
             (entry,) = reply["data"]
             rows = [row if isinstance(row, list) else [row] for row in entry["data"]]
         except (KeyError, TypeError, ValueError):
-            raise self._line.nonsense(reply) from None
+            raise self._route.nonsense(reply) from None
         if len(rows) == len(input.ids) != len(input.positions):
             rows = [rows[position] for position in input.positions]
         if len(rows) != len(input.positions):
             raise BadReply(
-                f"{self._line.url}: {len(rows)} rows for {len(input.positions)} steps; "
+                f"{self._route.url}: {len(rows)} rows for {len(input.positions)} steps; "
                 "is the server's step_tag_id this model's?"
             )
         return [p_right(row) for row in rows]
 
     async def aclose(self) -> None:
-        await self._line.aclose()
+        await self._route.aclose()
 
 
 class ClassifyServer:
     """Implements `StepScores` over SGLang's `POST /classify`, which reads the last token alone."""
 
-    def __init__(self, url: str, model: ModelInfo, tokenizer: Tokenizer) -> None:
-        self._line = _Line(url, "/classify")
+    def __init__(self, line: Line, model: ModelInfo, tokenizer: Tokenizer) -> None:
+        """Owns `line`."""
+        self._route = _Route(line, "/classify")
         self.model = model
         self.tokenizer = tokenizer
 
     async def scores(self, input: HeadInput, meter: Meter) -> Sequence[float]:
         if input.positions != (len(input.ids) - 1,):
             raise ConfigError("SGLang gives a text's last output alone: no scores of its steps")
-        reply = await self._line.post({"input_ids": list(input.ids)}, len(input.ids), meter)
+        reply = await self._route.post({"input_ids": list(input.ids)}, len(input.ids), meter)
         try:
             (entry,) = reply if isinstance(reply, list) else [reply]
             row = entry["embedding"]
             if len(row) != 1:  # an embedding model, or a classifier
-                raise BadReply(f"{self._line.url}: {len(row)} outputs: this is no reward model")
+                raise BadReply(f"{self._route.url}: {len(row)} outputs: this is no reward model")
         except (KeyError, TypeError, ValueError):
-            raise self._line.nonsense(reply) from None
+            raise self._route.nonsense(reply) from None
         return [p_right(row)]
 
     async def aclose(self) -> None:
-        await self._line.aclose()
+        await self._route.aclose()
 
 
-class _Line:
-    """One address to which JSON is posted."""
+class _Route:
+    """What JSON is posted to. Nobody waits for a server that was never there."""
 
-    def __init__(self, url: str, path: str) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"{url!r} is no address: write http://HOST:PORT")
-        self.url = url.rstrip("/") + path
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(self, line: Line, path: str) -> None:
+        self.url = line.url + path
+        self._line = line
+        self._path = path
+        self._answered = False
 
     async def post(self, body: Mapping[str, object], tokens: int, meter: Meter) -> Any:
         """The reply to one call with a prompt of `tokens` ids.
 
         Raises:
-            Unavailable, Overlong, BadReply: as of an engine.
+            Unavailable, Overlong, BadReply: as of `Line.post`.
         """
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=_NO_LIMIT)
+        if not self._answered:
+            if not await self._line.answers():
+                raise Unavailable(f"{self._line.name}: no server answers there")
+            self._answered = True
         with meter.call(Cost(tokens, samples=1, calls=1)):  # known beforehand, so never unbooked
-            try:
-                async with self._session.post(self.url, json=body) as response:
-                    text = await response.text()
-                    if response.status == 200:
-                        return await response.json(content_type=None)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise Unavailable(f"{self.url}: {error or type(error).__name__}") from None
-            except ValueError:
-                raise BadReply(f"{self.url}: not JSON: {_short(text)}") from None
-        raise self._refusal(response.status, text)
-
-    async def aclose(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+            return await self._line.post(self._path, body)
 
     def nonsense(self, reply: object) -> BadReply:
         """The error for a reply of another shape."""
         return BadReply(f"{self.url} answered something else than scores: {_short(reply)}")
 
-    def _refusal(self, status: int, text: str) -> BackendError:
-        words = f"{self.url}: {status}: {_short(text)}"
-        if status == 400 and any(sign in text.lower() for sign in _TOO_LONG):
-            return Overlong(words)
-        return Unavailable(words) if status >= 500 else BadReply(words)
+    async def aclose(self) -> None:
+        await self._line.aclose()
 
 
 def _short(reply: object) -> str:
