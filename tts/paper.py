@@ -107,6 +107,13 @@ SNELL = Paper(
     2024,
     arxiv="2408.03314",
 )
+SINGHI = Paper(
+    "When To Solve, When To Verify: Compute-Optimal Problem Solving and Generative Verification "
+    "for LLM Reasoning",
+    ("Nishad Singhi", "Hritik Bansal", "Arian Hosseini", "Aditya Grover", "others"),
+    2025,
+    arxiv="2504.01005",
+)
 ZHAO = Paper(
     "GenPRM: Scaling Test-Time Compute of Process Reward Models via Generative Reasoning",
     ("Jian Zhao", "Runze Liu", "Kaiyan Zhang", "Zhimu Zhou", "Junqi Gao", "others"),

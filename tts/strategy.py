@@ -20,6 +20,7 @@ from tts.budget.worth import sampling as sampling
 from tts.budget.worth import voting as voting
 from tts.errors import ConfigError as ConfigError
 from tts.paper import COBBE as COBBE
+from tts.paper import SINGHI as SINGHI
 from tts.paper import SNELL as SNELL
 from tts.paper import ZHAO as ZHAO
 from tts.paper import Bill as Bill

@@ -10,15 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import POLICY, VERIFIER, Bill, Law, Node, Paper, Search, at_least
-
-SINGHI = Paper(
-    "When To Solve, When To Verify: Compute-Optimal Problem Solving and Generative Verification "
-    "for LLM Reasoning",
-    ("Nishad Singhi", "Hritik Bansal", "Arian Hosseini", "Aditya Grover", "others"),
-    2025,
-    arxiv="2504.01005",
-)
+from tts.strategy import POLICY, SINGHI, VERIFIER, Bill, Law, Node, Search, at_least
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tts.strategy import ConfigError, Node, Paper, Search, Table, agreement, at_least
+from tts.strategy import SNELL, ConfigError, Node, Paper, Search, Table, agreement, at_least
 
-SNELL = Paper(
-    "Scaling LLM Test-Time Compute Optimally can be More Effective than Scaling Model Parameters",
-    ("Charlie Snell", "Jaehoon Lee", "Kelvin Xu", "Aviral Kumar"),
-    2024,
-    arxiv="2408.03314",
-)
 LIU = Paper(
     "Can 1B LLM Surpass 405B LLM? Rethinking Compute-Optimal Test-Time Scaling",
     ("Runze Liu", "Junqi Gao", "Jian Zhao", "Kaiyan Zhang", "others"),

@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from enum import Enum
 
-from tts.verifier import Vote
-from tts_verifiers.genprm.ballot import RIGHT_FROM, Opinion
+from tts.verifier import RIGHT_FROM, Vote
+from tts_verifiers.genprm.ballot import Opinion
 
 
 class Decisive(Enum):
