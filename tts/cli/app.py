@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, cite, demo, doctor, label, refine, solve, synthesize, verify
+from tts.cli import bench, cite, demo, doctor, label, parts, refine, solve, synthesize, verify
 from tts.cli.catalogue import backends, presets, strategies, verifiers
 
 _EPILOG = """
@@ -53,6 +53,7 @@ app.command(epilog=refine.EPILOG)(refine.refine)
 app.command(epilog=label.EPILOG)(label.label)
 app.command(epilog=synthesize.EPILOG)(synthesize.synthesize)
 app.command(epilog=bench.EPILOG)(bench.bench)
+app.command(epilog=parts.EPILOG)(parts.merge)
 app.command(epilog=cite.EPILOG)(cite.cite)
 for _list in (strategies, presets, verifiers, backends):
     app.command()(_list)
