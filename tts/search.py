@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import anyio
 import numpy as np
 
+from tts.again import again
 from tts.answers import Comparer, Roll, extract_answer
 from tts.budget.ledger import Bounds, Ledger
 from tts.docket import Docket
-from tts.errors import Overlong
+from tts.errors import Lost, Overlong
 from tts.events import Added, Decided
 from tts.journal import Journal
 from tts.pace import Pace
@@ -190,6 +191,16 @@ class RunningSearch:
         """Sample one step and have it judged, under one hold: no step is left unjudged."""
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
+        child = await again(
+            lambda: self._try_to_extend(ground, key, manner, docket), self._journal.lost
+        )
+        if docket is not None:
+            await docket.judge(child)  # nothing is left to do, unless its judgement was lost
+        return child
+
+    async def _try_to_extend(
+        self, ground: _Ground, key: Key, manner: Manner, docket: Docket | None
+    ) -> Node:
         async with self._ledger.hold(ground.bounds, len(key)) as hold:
             with self.pace.timed() as written, hold.charge(POLICY) as meter:
                 step = await self._policy.extend(
@@ -205,7 +216,10 @@ class RunningSearch:
                 return self._add(key, step, manner)
             with docket.asking(key):
                 child = self._add(key, step, manner)
-                await docket.ask(child, hold)
+                try:
+                    await docket.ask(child, hold)
+                except Lost as error:
+                    self._journal.lost(error)
         return child
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
@@ -218,18 +232,23 @@ class RunningSearch:
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
         steps = node.steps()
         bounds = {POLICY: self._policy.bound(self.problem, steps, max_tokens, manner)}
-        async with self._ledger.hold(bounds, len(key)) as hold:
-            with self.pace.timed(whole=True) as written, hold.charge(POLICY) as meter:
-                rest = await self._policy.complete(
-                    self.problem,
-                    steps,
-                    max_tokens=max_tokens,
-                    seed=node_seed(self._seed, self.problem.id, key, manner),
-                    meter=meter,
-                    manner=manner,
-                )
-                written.tokens = sum(step.cost.output_tokens for step in rest)
-        for step in rest:
+
+        async def attempt() -> Sequence[Step]:
+            async with self._ledger.hold(bounds, len(first)) as hold:
+                with self.pace.timed(whole=True) as written, hold.charge(POLICY) as meter:
+                    rest = await self._policy.complete(
+                        self.problem,
+                        steps,
+                        max_tokens=max_tokens,
+                        seed=node_seed(self._seed, self.problem.id, first, manner),
+                        meter=meter,
+                        manner=manner,
+                    )
+                    written.tokens = sum(step.cost.output_tokens for step in rest)
+            return rest
+
+        first = key
+        for step in await again(attempt, self._journal.lost):
             node = self._add(key, step, manner)
             key = (*key, 0)
             self._sampled[node.key] = 1  # so that a later sample here gets another key
