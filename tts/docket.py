@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import anyio
 
+from tts.again import again
 from tts.budget.ledger import Hold, Ledger
 from tts.contest import Contest
 from tts.events import Judged
@@ -90,10 +91,14 @@ class Docket:
 
     async def _ask_alone(self, node: Node, case: Case) -> None:
         """Under a hold of its own; all before `node` on its path is judged."""
-        with self.asking(node.key):
-            bounds = {VERIFIER: self._verifier.bound(case, 0)}
+
+        async def ask() -> None:
             async with self._ledger.hold(bounds, node.depth + 1, node.key) as hold:
                 await self._put(node, case, hold)
+
+        with self.asking(node.key):
+            bounds = {VERIFIER: self._verifier.bound(case, 0)}
+            await again(ask, self._journal.lost)
 
     async def _compete(self, node: Node, case: Case, hold: Hold, contest: Contest) -> None:
         """As `_put`, for one step that may be cut short."""

@@ -4,6 +4,7 @@ TTSError
 ├── ConfigError     a value the caller gave cannot be used; says which are allowed
 ├── BackendError    an engine failed
 │   ├── Unavailable     it cannot be reached, or died and did not come back in time
+│   │   └── Lost            it died over a request, which can be asked again
 │   ├── Overlong        the prompt does not fit its context window
 │   └── BadReply        it answered with something that is not an answer
 ├── SandboxError    model-written code cannot be run safely here
@@ -30,6 +31,10 @@ class BackendError(TTSError):
 
 class Unavailable(BackendError):
     """The engine cannot be reached."""
+
+
+class Lost(Unavailable):
+    """The engine went away while it had a request: paid for, perhaps, and never answered."""
 
 
 class Overlong(BackendError):

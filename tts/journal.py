@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import anyio
 
-from tts.events import Event, apply
+from tts.errors import Lost
+from tts.events import Decided, Event, apply
 from tts.tree import Tree
 
 
@@ -30,6 +31,10 @@ class Journal:
         if self._news is not None:
             self._news.set()
             self._news = None
+
+    def lost(self, error: Lost) -> None:
+        """Let everybody know that something is asked for again."""
+        self.tell(Decided("ask again", str(error)))
 
     async def news(self) -> None:
         """Wait for the next event."""

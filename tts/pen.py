@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tts.again import again
 from tts.budget.ledger import Bounds, Hold, Ledger
+from tts.journal import Journal
 from tts.pace import Pace
 from tts.policy import Policy
 from tts.seeds import node_seed
@@ -34,13 +36,14 @@ class Ground:
 
 
 class Pen:
-    """Samples from the policy; knows nothing of trees, and tells nobody."""
+    """Samples from the policy. What comes of it is told by whoever asked."""
 
     def __init__(
         self,
         problem: Problem,
         policy: Policy,
         ledger: Ledger,
+        journal: Journal,
         seed: int,
         temperature: float | None = None,
     ) -> None:
@@ -50,6 +53,7 @@ class Pen:
         self._problem = problem
         self._policy = policy
         self._ledger = ledger
+        self._journal = journal
         self._seed = seed
         self._temperature = temperature
 
@@ -101,6 +105,9 @@ class Pen:
 
     async def rest(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Sequence[Step]:
         """Sample on after `node` to the end of the answer, under a hold of its own."""
+        return await again(lambda: self._rest(node, key, max_tokens, manner), self._journal.lost)
+
+    async def _rest(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Sequence[Step]:
         bound = self.bound(node, max_tokens, manner)
         known = bound.recomputed_tokens
         async with self._ledger.hold({POLICY: bound}, len(key), key) as hold:

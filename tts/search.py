@@ -10,13 +10,14 @@ from types import MappingProxyType
 import anyio
 import numpy as np
 
+from tts.again import again
 from tts.ahead import Ahead, Batch
 from tts.answers import Comparer, Roll, extract_answer
 from tts.budget.ledger import Ledger
 from tts.config import make
 from tts.contest import Contest
 from tts.docket import Docket
-from tts.errors import ConfigError, Overlong
+from tts.errors import ConfigError, Lost, Overlong
 from tts.events import Added, Decided
 from tts.journal import Journal
 from tts.pace import Pace
@@ -61,7 +62,7 @@ class RunningSearch:
         self.problem = problem
         self.rng = np.random.default_rng(node_seed(seed, problem.id, ()))
         self._policy = policy
-        self._pen = Pen(problem, policy, ledger, seed, temperature)
+        self._pen = Pen(problem, policy, ledger, journal, seed, temperature)
         self._docket = (
             None if verifier is None else Docket(problem, verifier, ledger, journal, seed)
         )
@@ -169,8 +170,7 @@ class RunningSearch:
     ) -> Node | None:
         if not node.finished:
             raise ValueError(f"node {node.key} is not finished and cannot be revised")
-        wrong = (await self.judge(node)).first_wrong
-        if wrong is None or wrong.parent is None:
+        if (wrong := (await self.judge(node)).first_wrong) is None or wrong.parent is None:
             return None
         if how is Revising.RESUME or (how is Revising.AUTO and not self.takes_instructions):
             return await self._complete(wrong.parent, self._revision(wrong.parent, node), judge)
@@ -249,7 +249,22 @@ class RunningSearch:
         manner = batch.manner
         if ground.max_tokens < 1:  # the answer has reached its longest at a step's boundary
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
-        bounds = ground.bounds
+        child = await again(
+            lambda: self._try_to_extend(ground, key, batch, docket, contest), self._journal.lost
+        )
+        if docket is not None:
+            await docket.judge(child)  # nothing is left to do, unless its judgement was lost
+        return child
+
+    async def _try_to_extend(
+        self,
+        ground: Ground,
+        key: Key,
+        batch: Batch,
+        docket: Docket | None,
+        contest: Contest | None,
+    ) -> Node:
+        manner, bounds = batch.manner, ground.bounds
         if (step := await self.ahead.claim(key, manner)) is not None:
             bounds = {who: bound for who, bound in bounds.items() if who != POLICY}
             if docket is None:
@@ -262,7 +277,10 @@ class RunningSearch:
             with docket.asking(key):
                 child = self._add(key, step, manner)
                 self.ahead.consider(child, batch)
-                await docket.ask(child, hold, None if child.finished else contest)
+                try:
+                    await docket.ask(child, hold, None if child.finished else contest)
+                except Lost as error:
+                    self._journal.lost(error)
         return child
 
     async def _write_ahead(self, parent: Node, key: Key, manner: Manner) -> Step | None:
@@ -270,8 +288,12 @@ class RunningSearch:
         ground = self._ground(parent, manner, None)
         if ground.max_tokens < 1 or not self._ledger.has_room(ground.bounds):
             return None
-        async with self._ledger.hold(ground.bounds, len(key), key) as hold:
-            return await self._pen.step(ground, key, manner, hold)
+        try:
+            async with self._ledger.hold(ground.bounds, len(key), key) as hold:
+                return await self._pen.step(ground, key, manner, hold)
+        except Lost as error:  # whoever wants it asks for it
+            self._journal.lost(error)
+            return None
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:
         manner = self._pen.own(manner)
@@ -281,11 +303,11 @@ class RunningSearch:
     async def _write(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Node:
         if max_tokens < 1:
             return self._add(key, Step("", finish=Finish.LENGTH), manner)
-        for step in await self._pen.rest(node, key, max_tokens, manner):
-            node = self._add(key, step, manner)
-            key = (*key, 0)
-            self._sampled[node.key] = 1  # so that a later sample here gets another key
-        return node
+        end = node
+        for depth, step in enumerate(await self._pen.rest(node, key, max_tokens, manner)):
+            end = self._add((*key, *(0,) * depth), step, manner)
+            self._sampled[end.key] = 1  # so that a later sample here gets another key
+        return end
 
     def _add(self, key: Key, step: Step, manner: Manner) -> Node:
         self._journal.tell(Added(key, step, manner))

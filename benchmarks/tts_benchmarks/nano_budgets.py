@@ -1,160 +1,256 @@
-"""Nano budgets: accuracy against compute, when the same compute can buy samples or votes.
+"""Nano budgets: accuracy against compute, for every way of spending it.
 
 Every arm solves the same held-out problems at each budget of FLOPs, policy and verifier together.
-Fixed pairs (S samples, V votes) are whatever a budget pays for; the best of them is chosen on
-problems of their own (`dev`) and then shown on the held-out ones, beside self-consistency and the
-online scheduler. A sample that two arms ask for is drawn once and paid for by both.
+Fixed pairs (S samples, V votes) are whatever a budget pays for; strategies are as wide as a budget
+pays for on average. What has to be chosen, the best V, the widths and the rates of the verifier
+that the online scheduler believes in, is chosen on other problems (`dev`). A sample that two arms
+ask for is drawn once and paid for by both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
 from tts.backends.memory import Memory
-from tts.budget.budget import Budget
+from tts.budget.budget import UNLIMITED, Budget
+from tts.config import make
 from tts.engine import Engine
 from tts.policy import LanguagePolicy
 from tts.registry import open_backend
 from tts.result import Result
+from tts.spec import parse
 from tts.strategy import Strategy
-from tts.types import Problem
+from tts.study import Stage, Study
+from tts.types import RIGHT_FROM, Problem
 from tts.verifier import Reduction
-from tts_benchmarks.report import Cell, Report
+from tts_benchmarks.report import Cell, Report, levels
 from tts_benchmarks.statistics import difference, estimate
-from tts_nano.problems import MIDDLE, Split, generate
+from tts_nano.problems import LEVELS, MIDDLE, NanoProblem, Split, generate
 from tts_strategies.split import Split as Fixed
 from tts_strategies.value_of_information import ValueOfInformation
-from tts_verifiers.genprm import PROFILES, Effort, GenPRM, Mode
+from tts_verifiers.genprm import NANO, PROFILES, GenPRM
 from tts_verifiers.genprm.sandbox import SandboxRunner
 
+_PLAIN, _ONLINE, _FIXED = "self-consistency", "voi", "best fixed"
 _FIRST_SEED = 400_000  # apart from the problems of other studies on the same split
+_PRICED_AT, _PRICED_ON = 8, 40  # width and problems for the price of a strategy's width
+_ALL = 256  # samples that no budget here pays for
+_LEAST_RATE = 0.02  # no verifier is believed to be surer than that, however it did on few problems
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What a problem's budget bought."""
+
+    answer: str | None
+    flops: float
+    solutions: int
+    wasted: float
+    """Share of the tokens that is in no answer, 0..1."""
+    approved: tuple[tuple[str | None, bool], ...]
+    """The answer of each solution that was judged, and whether it was found right."""
 
 
 @dataclass(frozen=True)
 class NanoBudgets:
     """Budgets double from `least` MFLOPs, `octaves` times."""
 
-    least: float = 6000.0
-    octaves: int = 4
-    problems: int = 300
-    chosen_on: int = 150  # problems of `dev` for the choice of a fixed pair
+    least: float = 750.0
+    octaves: int = 5
+    strategies: str = "beam:n={n},width=4 dvts:n={n},width=4"
+    """Specs; `{n}` stands for the width."""
+    problems: int = 300  # a level
+    chosen_on: int = 150  # problems of `dev`, a level, for what has to be chosen
     family: str = "reduction"
-    level: int = MIDDLE
+    levels: str = f"{MIDDLE},{LEVELS[-1]}"
     policy: str = "nano"
     verifier: str = "nano:verifier"
     votes: str = "0,1,2,4"
-    approves_right: float = 0.9
-    approves_wrong: float = 0.15
-    correlation: float = 0.5
     scatter: float = 4.0
-    at_once: int = 32
+    at_once: int = 48
     seed: int = 0
 
-    async def run(self, progress: Callable[[str, float], None]) -> Report:
-        """Run everything; `progress` hears what is being done and how far it is."""
-        policy = LanguagePolicy(Memory(open_backend(self.policy)))
-        served = Memory(open_backend(self.verifier))
-        effort = Effort(
-            Mode.CODE,
-            tokens=256,
-            rounds=2,
-            step_tokens=256,
-            output_characters=200,
-            stop_at_wrong=True,
-        )
-        judge = GenPRM(
-            served, PROFILES["nano"], effort, runner=SandboxRunner(), reduction=Reduction.MIN
-        )
-        votes = [int(each) for each in self.votes.split(",")]
-        online = ValueOfInformation(
-            approves_right=self.approves_right,
-            approves_wrong=self.approves_wrong,
-            correlation=self.correlation,
-            scatter=self.scatter,
-            votes=max(votes),
-        )
+    async def run(self, study: Study) -> Report:
+        """Choose on `dev`, then show: two waves."""
+        budgets = [self.least * 2**octave for octave in range(self.octaves + 1)]
         rows: list[tuple[Cell, ...]] = []
-        async with Engine(policy, judge, seed=self.seed) as engine:
-            chosen = self._problems("dev", self.chosen_on)
-            shown = self._problems("test", self.problems)
-            for octave in range(self.octaves):
-                budget = Budget(flops=self.least * 2**octave * 1e6)
-
-                async def solve(
-                    name: str, problems: list[Problem], strategy: Strategy, budget: Budget = budget
-                ) -> list[Result]:
-                    done = 0
-
-                    def tell(_: Result) -> None:
-                        nonlocal done
-                        done += 1
-                        progress(name, done / len(problems))
-
-                    return await engine.solve_all(
-                        problems, strategy, budget, at_once=self.at_once, on_result=tell
-                    )
-
-                pairs = {count: Fixed(256, count) for count in votes}
-                tried = {
-                    count: self._right(
-                        "dev", await solve(f"V={count}, chosen on dev", chosen, pair)
-                    )
-                    for count, pair in pairs.items()
-                }
-                best = max(tried, key=lambda count: sum(tried[count]))
-                plain = await solve("self-consistency", shown, pairs[0])
-                base = self._right("test", plain)
-                arms = {"self-consistency": plain}
-                if best:
-                    arms[f"best fixed: V={best}"] = await solve("best fixed", shown, pairs[best])
-                arms["online"] = await solve("online", shown, online)
-                fixed = self._right("test", list(arms.values())[-2])
-                for name, results in arms.items():
-                    right = self._right("test", results)
-                    rows.append(
-                        (
-                            f"{self.least * 2**octave:.0f}",
-                            name,
-                            estimate(right, self.seed),
-                            None
-                            if name == "self-consistency"
-                            else difference(right, base, self.seed),
-                            difference(right, fixed, self.seed) if name == "online" else None,
-                            round(sum(r.spend.total.flops for r in results) / len(results) / 1e6),
-                            _mean([len(r.candidates) for r in results]),
-                        )
-                    )
+        async with AsyncExitStack() as stack:
+            shop = _Shop(self, stack)
+            for level in levels(self.levels, LEVELS):
+                rows += await self._level(study, shop, level, budgets)
         columns = (
+            "level",
             "MFLOPs",
             "arm",
             "accuracy",
-            "minus self-consistency",
-            "minus best fixed",
+            f"minus {_PLAIN}",
+            f"minus {_FIXED}",
             "spent",
             "solutions",
+            "in no answer",
         )
         notes = (
-            "Budgets are hard, a problem each. Intervals: 95 %, bootstrap over problems.",
-            f"The fixed pair is the best of V in {self.votes} on {self.chosen_on} problems of dev.",
+            "Budgets are hard, a problem each; spent, solutions and the share of tokens that is in",
+            "no answer are means. Intervals: 95 %, bootstrap over problems, differences paired.",
+            f"{_FIXED}: V of {self.votes} votes on each of as many samples as are paid for, the",
+            f"best on {self.chosen_on} problems of dev at that budget, as are the widths n.",
         )
-        title = f"{self.problems} held-out problems of {self.family}, level {self.level}"
+        title = f"{self.problems} held-out problems of {self.family} a level"
         return Report(title, columns, tuple(rows), notes)
 
-    def _problems(self, split: Split, count: int) -> list[Problem]:
-        drawn = [
-            generate(self.family, self.level, seed, split)
+    async def _level(
+        self, study: Study, shop: _Shop, level: int, budgets: list[float]
+    ) -> list[tuple[Cell, ...]]:
+        votes = [int(each) for each in self.votes.split(",")]
+        templates = self.strategies.split()
+        dev = self._drawn(level, "dev", self.chosen_on)
+        tried = await study.wave(
+            [
+                shop.stage(f"level {level}, V={count} on dev", budget, dev, Fixed(_ALL, count))
+                for budget in budgets
+                for count in votes
+            ]
+        )
+        priced = await study.wave(
+            [
+                shop.stage(
+                    f"level {level}, price of {template}",
+                    None,
+                    dev[:_PRICED_ON],
+                    _wide(template, _PRICED_AT),
+                )
+                for template in templates
+            ]
+        )
+        prices = [_mean(each.flops for each in bought) / _PRICED_AT for bought in priced]
+        online = self._online([each for bought in tried for each in bought], dev, max(votes))
+        test = self._drawn(level, "test", self.problems)
+        arms: list[tuple[float, str, Strategy]] = []
+        for at, budget in enumerate(budgets):
+            found = tried[at * len(votes) : (at + 1) * len(votes)]
+            best = max(zip(votes, found, strict=True), key=lambda each: sum(_right(dev, each[1])))
+            arms.append((budget, _PLAIN, Fixed(_ALL, 0)))
+            arms.append((budget, f"{_FIXED}: V={best[0]}", Fixed(_ALL, best[0])))
+            arms.append((budget, _ONLINE, online))
+            for template, price in zip(templates, prices, strict=True):
+                wide = _wide(template, int(budget * 1e6 / price))
+                arms.append((budget, f"{wide}", wide))
+        shown = await study.wave(
+            [
+                shop.stage(f"level {level}, {name}", budget, test, strategy)
+                for budget, name, strategy in arms
+            ]
+        )
+        rows: list[tuple[Cell, ...]] = []
+        plain = fixed = [0.0]
+        for (budget, name, _), bought in zip(arms, shown, strict=True):
+            right = _right(test, bought)
+            plain = right if name == _PLAIN else plain
+            fixed = right if name.startswith(_FIXED) else fixed
+            rows.append(
+                (
+                    level,
+                    f"{budget:.0f}",
+                    name,
+                    estimate(right, self.seed),
+                    None if right is plain else difference(right, plain, self.seed),
+                    None if right in (plain, fixed) else difference(right, fixed, self.seed),
+                    round(_mean(each.flops for each in bought) / 1e6),
+                    round(_mean(each.solutions for each in bought), 1),
+                    _mean(each.wasted for each in bought),
+                )
+            )
+        return rows
+
+    def _online(
+        self, tried: Sequence[Bought], dev: Sequence[NanoProblem], votes: int
+    ) -> ValueOfInformation:
+        """The scheduler, told how often right and wrong solutions of `dev` were found right."""
+        heard: dict[bool, list[bool]] = {True: [], False: []}
+        for at, bought in enumerate(tried):
+            for answer, approved in bought.approved:
+                heard[answer == dev[at % len(dev)].answer].append(approved)
+        right, wrong = (
+            min(max(_mean(heard[kind]), _LEAST_RATE), 1 - _LEAST_RATE) if heard[kind] else 0.5
+            for kind in (True, False)
+        )
+        return ValueOfInformation(
+            approves_right=right, approves_wrong=wrong, scatter=self.scatter, votes=votes
+        )
+
+    def _drawn(self, level: int, split: Split, count: int) -> list[NanoProblem]:
+        return [
+            generate(self.family, level, seed, split)
             for seed in range(_FIRST_SEED, _FIRST_SEED + count)
         ]
-        return [Problem(each.id, each.prompt) for each in drawn]
 
-    def _right(self, split: Split, results: list[Result]) -> list[float]:
-        answers = {
-            each.id: generate(self.family, self.level, int(each.id.rsplit("-", 1)[1]), split).answer
-            for each in (result.problem for result in results)
-        }
-        return [float(result.answer == answers[result.problem.id]) for result in results]
+    def engine(self) -> Engine:
+        """Models that remember what they were asked."""
+        judge = GenPRM(
+            Memory(open_backend(self.verifier)),
+            PROFILES["nano"],
+            NANO,
+            runner=SandboxRunner(),
+            reduction=Reduction.MIN,
+        )
+        return Engine(LanguagePolicy(Memory(open_backend(self.policy))), judge, seed=self.seed)
 
 
-def _mean(values: list[int]) -> float:
-    return round(sum(values) / len(values), 1)
+@dataclass
+class _Shop:
+    """The engine of all stages, opened by the first that works."""
+
+    knobs: NanoBudgets
+    stack: AsyncExitStack
+    engine: list[Engine] = field(default_factory=list)
+
+    def stage(
+        self, name: str, budget: float | None, problems: Sequence[NanoProblem], strategy: Strategy
+    ) -> Stage[NanoProblem, Bought]:
+        """`strategy` on `problems`, with `budget` MFLOPs for each; None: as many as it takes."""
+        limit = UNLIMITED if budget is None else Budget(flops=budget * 1e6)
+
+        async def work(some: Sequence[NanoProblem], tell: Callable[[], None]) -> list[Bought]:
+            if not self.engine:
+                self.engine.append(await self.stack.enter_async_context(self.knobs.engine()))
+            results = await self.engine[0].solve_all(
+                [Problem(each.id, each.prompt) for each in some],
+                strategy,
+                limit,
+                at_once=self.knobs.at_once,
+                on_result=lambda _: tell(),
+            )
+            return [_bought(each) for each in results]
+
+        return Stage(f"{budget or 0:.0f} MFLOPs, {name}", problems, Bought, work)
+
+
+def _bought(result: Result) -> Bought:
+    judged = (each for each in result.candidates if each.score is not None)
+    return Bought(
+        result.answer,
+        result.spend.total.flops,
+        len(result.candidates),
+        result.spend.wasted_share,
+        tuple((each.answer, (each.score or 0.0) >= RIGHT_FROM) for each in judged),
+    )
+
+
+def _wide(template: str, n: int) -> Strategy:
+    """The strategy as wide as `n`, or as it has to be at least."""
+    step = int(parse(template).knobs.get("width", "1"))
+    strategy: Strategy = make("strategies", template.format(n=max(step, n // step * step)))
+    return strategy
+
+
+def _right(problems: Sequence[NanoProblem], bought: Sequence[Bought]) -> list[float]:
+    return [
+        float(each.answer == problem.answer) for problem, each in zip(problems, bought, strict=True)
+    ]
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 
 import anyio
 
@@ -21,6 +20,7 @@ from tts.budget.meter import Meter
 from tts.engine import Engine
 from tts.policy import LanguagePolicy
 from tts.registry import open_backend
+from tts.study import Stage, Study
 from tts.types import Problem
 from tts_benchmarks.nano_solutions import solutions
 from tts_benchmarks.processbench import Item
@@ -30,13 +30,11 @@ from tts_nano.problems import FAMILIES, Split, label, problem_of
 from tts_verifiers.synthesis.progress import Kind, Rule, Schedule
 from tts_verifiers.synthesis.rollouts import Completer, Tally, as_steps
 
-Progress = Callable[[str, float], None]
-
 _FIRST_SEED = 500_000  # apart from the problems of other studies on the same split
 
 
 @dataclass(frozen=True)
-class _Labelled:
+class Labelled:
     """A solution as far as its first wrong step, and the success rates of its prefixes."""
 
     rates: tuple[Fraction, ...]
@@ -57,9 +55,12 @@ class NanoProgress:
     at_once: int = 64
     seed: int = 0
 
-    async def run(self, progress: Progress) -> Report:
-        """Sample, complete, label; `progress` hears what is being done and how far it is."""
-        found = await self._labelled(progress)
+    async def run(self, study: Study) -> Report:
+        """Sample, complete, label."""
+        families = self.families.split(",")
+        items = [await self._items(study, family) for family in families]
+        waves = await study.wave([self._stage(*each) for each in zip(families, items, strict=True)])
+        found = [each for wave in waves for each in wave]
         rules = [Rule(Kind.HARD, 0.0)]
         rules += [Rule(Kind.RATIO, float(each)) for each in self.ratios.split(",")]
         rules += [Rule(Kind.DIFFERENCE, float(each)) for each in self.differences.split(",")]
@@ -72,7 +73,7 @@ class NanoProgress:
         table = [self._row(rule, found) for rule in rules]
         return Report(f"Labels by rollouts, {self.families}", columns, tuple(table), notes)
 
-    def _row(self, rule: Rule, found: Sequence[_Labelled]) -> tuple[Cell, ...]:
+    def _row(self, rule: Rule, found: Sequence[Labelled]) -> tuple[Cell, ...]:
         hits: dict[bool, list[float]] = {True: [], False: []}
         shares = []
         for each in found:
@@ -88,35 +89,41 @@ class NanoProgress:
             estimate(hits[True], self.seed),
         )
 
-    async def _labelled(self, progress: Progress) -> list[_Labelled]:
-        backend = open_backend(self.policy)
-        policy = LanguagePolicy(backend)
-        async with Engine(policy, seed=self.seed) as engine, AnswerChecker() as checker:
-            completer = Completer(
-                policy,
-                checker,
-                schedule=Schedule(self.rollouts),
-                seed=self.seed,
-                at_once=self.at_once,
-            )
-            found: list[_Labelled] = []
-            for family in self.families.split(","):
-                items = await solutions(
+    async def _items(self, study: Study, family: str) -> list[Item]:
+        async def draw() -> list[Item]:
+            async with Engine(self.policy, seed=self.seed) as engine:
+                return await solutions(
                     engine, family, self.each, self.split, first_seed=_FIRST_SEED
                 )
-                found += await _complete_all(items, backend, completer, partial(progress, family))
-        return found
+
+        return await study.same(f"solutions: {family}", list[Item], draw)
+
+    def _stage(self, family: str, items: Sequence[Item]) -> Stage[Item, Labelled]:
+        async def work(some: Sequence[Item], tell: Callable[[], None]) -> list[Labelled]:
+            backend = open_backend(self.policy)
+            policy = LanguagePolicy(backend)
+            try:
+                async with AnswerChecker() as checker:
+                    completer = Completer(
+                        policy,
+                        checker,
+                        schedule=Schedule(self.rollouts),
+                        seed=self.seed,
+                        at_once=self.at_once,
+                    )
+                    return await _complete_all(some, backend, completer, tell)
+            finally:
+                await policy.aclose()
+
+        return Stage(family, items, Labelled, work)
 
 
 async def _complete_all(
-    items: Sequence[Item],
-    backend: Backend,
-    completer: Completer,
-    progress: Callable[[float], None],
-) -> list[_Labelled]:
-    found: list[_Labelled] = []
+    items: Sequence[Item], backend: Backend, completer: Completer, tell: Callable[[], None]
+) -> list[Labelled]:
+    found: dict[int, Labelled] = {}
 
-    async def complete(item: Item) -> None:
+    async def complete(place: int, item: Item) -> None:
         nano = problem_of(item.id.partition("/")[0])
         asked, tally = Problem(nano.id, nano.prompt, nano.answer), Tally(Meter())
         whole = await completer.pass_rate(asked, tally)
@@ -130,10 +137,10 @@ async def _complete_all(
         right = label(nano, item.steps)
         until = len(right) if item.label < 0 else item.label + 1
         rates = (whole.rate, *(each.rate for each in after))
-        found.append(_Labelled(rates, tuple(right[:until])))
-        progress(len(found) / len(items))
+        found[place] = Labelled(rates, tuple(right[:until]))
+        tell()
 
     async with anyio.create_task_group() as group:
-        for item in items:
-            group.start_soon(complete, item)
-    return found
+        for place, item in enumerate(items):
+            group.start_soon(complete, place, item)
+    return [found[place] for place in range(len(items))]

@@ -7,19 +7,34 @@ share of the tokens that is in no answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tts.budget.budget import UNLIMITED, Budget
 from tts.engine import Engine
 from tts.errors import ConfigError
 from tts.result import Result
+from tts.study import Stage, Study
 from tts.types import Problem
 from tts_benchmarks.report import Cell, Report, levels
 from tts_benchmarks.statistics import difference, estimate
 from tts_nano.problems import FAMILIES, LEVELS, MIDDLE, Split, generate
 
 _FIRST_SEED = 200_000  # apart from the problems of other studies on the same split
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What became of a problem. Tokens are counts, compute is in FLOPs."""
+
+    answer: str | None
+    policy_tokens: int
+    verifier_tokens: int
+    prompt_tokens: int
+    cached_tokens: int
+    flops: float
+    wasted: float
+    """Share of the tokens that is in no answer, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -36,32 +51,22 @@ class NanoSearch:
     at_once: int = 48
     seed: int = 0
 
-    async def run(self, progress: Callable[[str, float], None]) -> Report:
-        """Run every arm; `progress` hears what is being done and how far it is."""
+    async def run(self, study: Study) -> Report:
+        """Run every arm."""
         asked = [
             generate(family, level, seed, self.split)
             for family in self.families.split(",")
             for level in levels(self.levels, LEVELS)
             for seed in range(_FIRST_SEED, _FIRST_SEED + self.problems)
         ]
-        truth = {problem.id: problem.answer for problem in asked}
+        truth = [problem.answer for problem in asked]
         problems = [Problem(problem.id, problem.prompt) for problem in asked]
-        budget = Budget(tokens=self.tokens) if self.tokens else UNLIMITED
+        arms = self.arms.split()
+        found = await study.wave([self._stage(arm, problems) for arm in arms])
         base: list[float] | None = None
         table: list[tuple[Cell, ...]] = []
-        for arm in self.arms.split():
-            strategy, verifier, selector = _parts(arm)
-            results: list[Result] = []
-
-            def tell(result: Result, results: list[Result] = results, arm: str = arm) -> None:
-                results.append(result)
-                progress(arm, len(results) / len(problems))
-
-            async with Engine(self.policy, verifier, select=selector, seed=self.seed) as engine:
-                done = await engine.solve_all(
-                    problems, strategy, budget, at_once=self.at_once, on_result=tell
-                )
-            right = [float(result.answer == truth[result.problem.id]) for result in done]
+        for arm, done in zip(arms, found, strict=True):
+            right = [float(one.answer == answer) for one, answer in zip(done, truth, strict=True)]
             base = right if base is None else base
             table.append(self._row(arm, right, base, done))
         columns = (
@@ -78,23 +83,48 @@ class NanoSearch:
         title = f"{len(problems)} held-out problems of {self.families}, level {self.levels}"
         return Report(title, columns, tuple(table), notes)
 
+    def _stage(self, arm: str, problems: Sequence[Problem]) -> Stage[Problem, Searched]:
+        strategy, verifier, selector = _parts(arm)
+        budget = Budget(tokens=self.tokens) if self.tokens else UNLIMITED
+
+        async def work(some: Sequence[Problem], tell: Callable[[], None]) -> list[Searched]:
+            async with Engine(self.policy, verifier, select=selector, seed=self.seed) as engine:
+                results = await engine.solve_all(
+                    some, strategy, budget, at_once=self.at_once, on_result=lambda _: tell()
+                )
+            return [_searched(result) for result in results]
+
+        return Stage(arm, problems, Searched, work)
+
     def _row(
-        self, arm: str, right: list[float], base: list[float], done: list[Result]
+        self, arm: str, right: list[float], base: list[float], done: list[Searched]
     ) -> tuple[Cell, ...]:
-        spends = [result.spend for result in done]
-        mean = 1 / len(spends)
-        prompt = sum(s.policy.prompt_tokens + s.verifier.prompt_tokens for s in spends)
-        cached = sum(s.policy.cached_tokens + s.verifier.cached_tokens for s in spends)
+        mean = 1 / len(done)
+        prompt = sum(each.prompt_tokens for each in done)
+        cached = sum(each.cached_tokens for each in done)
         return (
             arm,
             estimate(right, self.seed),
             None if right is base else difference(right, base, self.seed),
-            round(mean * sum(spend.policy.output_tokens for spend in spends)),
-            round(mean * sum(spend.verifier.output_tokens for spend in spends)),
-            round(mean * sum(spend.total.flops for spend in spends) / 1e6),
+            round(mean * sum(each.policy_tokens for each in done)),
+            round(mean * sum(each.verifier_tokens for each in done)),
+            round(mean * sum(each.flops for each in done) / 1e6),
             cached / prompt if prompt else 0.0,
-            mean * sum(spend.wasted_share for spend in spends),
+            mean * sum(each.wasted for each in done),
         )
+
+
+def _searched(result: Result) -> Searched:
+    policy, verifier = result.spend.policy, result.spend.verifier
+    return Searched(
+        result.answer,
+        policy.output_tokens,
+        verifier.output_tokens,
+        policy.prompt_tokens + verifier.prompt_tokens,
+        policy.cached_tokens + verifier.cached_tokens,
+        result.spend.total.flops,
+        result.spend.wasted_share,
+    )
 
 
 def _parts(arm: str) -> tuple[str, str | None, str | None]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tts.config import make
 from tts.engine import Engine
 from tts.errors import ConfigError
+from tts.study import Stage, Study
 from tts.verifier import Verifier, opened
 from tts_benchmarks.nano_solutions import solutions
-from tts_benchmarks.processbench import Item, examine_all, read, report, rows
+from tts_benchmarks.processbench import Finding, Item, examine_all, read, report, rows
 from tts_benchmarks.report import Report
 from tts_nano.problems import FAMILIES, Split
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -31,35 +31,46 @@ class ProcessBench:
     at_once: int = 64
     seed: int = 0
 
-    async def run(self, progress: Progress) -> Report:
-        """Find first errors; `progress` hears what is being done and how far it is."""
-        items = await self._items(progress)
+    async def run(self, study: Study) -> Report:
+        """Find first errors."""
+        items = await self._items(study)
         if not items:
             raise ConfigError("there are no solutions to judge")
-        table = []
-        for spec in self.verifiers.split():
-            verifier: Verifier = make("verifiers", spec)
-
-            def tell(done: int, spec: str = spec) -> None:
-                progress(spec, done / len(items))
-
-            async with opened(verifier):
-                findings = await examine_all(
-                    verifier, items, seed=self.seed, at_once=self.at_once, progress=tell
-                )
-            table.extend(rows(spec, items, findings))
+        specs = self.verifiers.split()
+        found = await study.wave([self._stage(spec, items) for spec in specs])
+        table = [
+            row for spec, each in zip(specs, found, strict=True) for row in rows(spec, items, each)
+        ]
         source = self.files or f"natural solutions of {self.policy}, split {self.split}"
         return report(f"ProcessBench: {source}", table)
 
-    async def _items(self, progress: Progress) -> list[Item]:
+    def _stage(self, spec: str, items: Sequence[Item]) -> Stage[Item, Finding]:
+        async def work(some: Sequence[Item], tell: Callable[[], None]) -> list[Finding]:
+            verifier: Verifier = make("verifiers", spec)
+            async with opened(verifier):
+                findings = await examine_all(
+                    verifier,
+                    some,
+                    seed=self.seed,
+                    at_once=self.at_once,
+                    progress=lambda _: tell(),
+                )
+            return [replace(finding, judgements=()) for finding in findings]
+
+        return Stage(spec, items, Finding, work)
+
+    async def _items(self, study: Study) -> list[Item]:
         if self.files:
             return [item for name in self.files.split(",") for item in read(Path(name))]
         items: list[Item] = []
-        async with Engine(self.policy, seed=self.seed) as engine:
-            for family in self.families.split(","):
+        for family in self.families.split(","):
+            name = f"solutions: {family}"
 
-                def tell(share: float, family: str = family) -> None:
-                    progress(f"solutions: {family}", share)
+            async def draw(family: str = family, name: str = name) -> list[Item]:
+                async with Engine(self.policy, seed=self.seed) as engine:
+                    return await solutions(
+                        engine, family, self.each, self.split, progress=partial(study, name)
+                    )
 
-                items.extend(await solutions(engine, family, self.each, self.split, progress=tell))
+            items += await study.same(name, list[Item], draw)
         return items

@@ -16,6 +16,8 @@ from typing import NoReturn
 from tts.cli.exits import Exit, of_error
 from tts.errors import TTSError, leaves
 
+_BARE = frozenset({"--example", "--ray"})
+
 
 def main() -> NoReturn:
     """Run the command that the process was started with, and end the process."""
@@ -57,12 +59,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _spelled_out(words: Sequence[str]) -> list[str]:
-    """`--example` alone means any example: typer has no options whose value may be left out."""
+    """`--example` alone means any example: typer has no options whose value may be left out.
+
+    So does `--ray`: a cluster that is started for this.
+    """
     spelled: list[str] = []
     for index, word in enumerate(words):
         following = words[index + 1 : index + 2]
-        bare = word == "--example" and (not following or following[0].startswith("-"))
-        spelled += ["--example="] if bare else [word]
+        bare = word in _BARE and (not following or following[0].startswith("-"))
+        spelled += [f"{word}="] if bare else [word]
     return spelled
 
 

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, cite, demo, doctor, label, plan, refine, solve, synthesize, up, verify
+from tts.cli import (
+    bench,
+    cite,
+    demo,
+    doctor,
+    label,
+    parts,
+    plan,
+    refine,
+    solve,
+    synthesize,
+    up,
+    verify,
+)
 from tts.cli.catalogue import backends, presets, strategies, verifiers
 
 _EPILOG = """
@@ -53,6 +66,7 @@ app.command(epilog=refine.EPILOG)(refine.refine)
 app.command(epilog=label.EPILOG)(label.label)
 app.command(epilog=synthesize.EPILOG)(synthesize.synthesize)
 app.command(epilog=bench.EPILOG)(bench.bench)
+app.command(epilog=parts.EPILOG)(parts.merge)
 app.command(epilog=cite.EPILOG)(cite.cite)
 app.command(epilog=plan.EPILOG)(plan.plan)
 app.command(epilog=up.EPILOG)(up.up)

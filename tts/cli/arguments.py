@@ -99,3 +99,20 @@ Seed = Annotated[
     typer.Option(help="Decides every sample: the same seed, the same search.", min=0, metavar="N"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        help="Do only the I-th of N shares, into OUT.I-of-N; see 'tts merge'.", metavar="I/N"
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        help="Share the work out on a Ray cluster: its address, auto, or nothing to start one.",
+        metavar="[ADDRESS]",
+    ),
+]
+Shards = Annotated[
+    int | None,
+    typer.Option(help="With --ray: into so many; one a CPU, if not said.", min=1, metavar="N"),
+]

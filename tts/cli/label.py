@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tts.cli.arguments import Json, Policy, Seed
+from tts.cli.arguments import Json, Policy, Ray, Seed, Shard, Shards
 from tts.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ EPILOG: Final = """
 
   tts label solutions.jsonl --out labelled.jsonl --factor 0.25
   tts label solutions.jsonl --out labelled.jsonl --rule hard
+  tts label solutions.jsonl --out labelled.jsonl --shard 2/8
 
 Each line of FILE is {"problem": ..., "answer": ..., "steps": [...]}. Stopped, however it was, the
 same command goes on where it was; only the rule may change, and costs nothing then.
@@ -65,19 +66,30 @@ def label(
     at_once: AtOnce = 32,
     journal: JournalPath = None,
     seed: Seed = 0,
+    shard: Shard = None,
+    ray: Ray = None,
+    shards: Shards = None,
     as_json: Json = False,
 ) -> None:
     """Label the steps of solutions by Monte-Carlo rollouts and relative progress (GenPRM)."""
-    from tts.cli.output import OutputFile
+    from tts.cli.rows import Rows
     from tts.registry import open_backend
 
     synthesis = load_synthesis()
     chosen = synthesis.Rule.named(rule, threshold)
     schedule = synthesis.Schedule(factor)
-    solutions = synthesis.read_solutions(lines(file))
-    target = OutputFile.checked(out)
-    book = journal or out.with_name(f"{out.name}.journal")
+    given = lines(file)
     settings = {"what": "label", "policy": policy, "factor": factor, "seed": seed}
+    rows_of = Rows("label", {**settings, "rule": str(chosen)}, given, out, shard, ray, shards)
+    every = synthesis.read_solutions(given)
+    if ray is not None:
+        words = ["--policy", policy, "--rule", rule, "--factor", str(factor), "--seed", str(seed)]
+        words += ["--rollouts", str(rollouts), "--at-once", str(at_once)]
+        words += [] if threshold is None else ["--threshold", str(threshold)]
+        rows_of.distribute(words, as_json=as_json)
+        return
+    solutions = rows_of.own(every, lambda solution: solution.problem.id)
+    book = journal or rows_of.path.with_name(f"{rows_of.path.name}.journal")
     backend = open_backend(policy)
 
     async def work(opened: Any, on_done: Callable[[int], None]) -> Any:
@@ -95,8 +107,8 @@ def label(
         )
 
     rows, summary = run_job(synthesis, book, settings, work, "label", len(solutions))
-    target.write(as_lines(rows))
-    report(SCHEMA, summary, {"rule": str(chosen)}, out, book, as_json=as_json)
+    rows_of.write(rows)
+    report(SCHEMA, summary, {"rule": str(chosen)}, rows_of.path, book, as_json=as_json)
 
 
 def load_synthesis() -> Any:
@@ -124,11 +136,6 @@ def lines(file: Path) -> list[str]:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{file} is not UTF-8 text") from None
-
-
-def as_lines(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as JSON lines, without the last line break."""
-    return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
 
 
 def run_job(

@@ -9,13 +9,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tts.cli.arguments import Json, Seed, complete_policy
+from tts.cli.arguments import Json, Ray, Seed, Shard, Shards, complete_policy
 from tts.cli.label import (
     AtOnce,
     JournalPath,
     Out,
     Solutions,
-    as_lines,
     lines,
     load_synthesis,
     report,
@@ -68,16 +67,29 @@ def synthesize(
     at_once: AtOnce = 32,
     journal: JournalPath = None,
     seed: Seed = 0,
+    shard: Shard = None,
+    ray: Ray = None,
+    shards: Shards = None,
     as_json: Json = False,
 ) -> None:
     """Have labelled solutions criticised, and keep those about which labels and teacher agree."""
-    from tts.cli.output import OutputFile
+    from tts.cli.rows import Rows
 
     synthesis = load_synthesis()
     spelling = import_module("tts_verifiers.genprm.profiles").profile(profile)
-    solutions = synthesis.read_labelled(lines(file))
-    target = OutputFile.checked(out)
-    book = journal or out.with_name(f"{out.name}.journal")
+    given = lines(file)
+    named = {"teacher": teacher or function, "tokens": tokens, "profile": profile, "seed": seed}
+    rows_of = Rows("synthesize", named, given, out, shard, ray, shards)
+    every = synthesis.read_labelled(given)
+    if ray is not None:
+        words = ["--tokens", str(tokens), "--profile", profile, "--seed", str(seed)]
+        words += ["--at-once", str(at_once)]
+        words += [] if teacher is None else ["--teacher", teacher]
+        words += [] if function is None else ["--teacher-function", function]
+        rows_of.distribute(words, as_json=as_json)
+        return
+    solutions = rows_of.own(every, lambda labelled: labelled.solution.problem.id)
+    book = journal or rows_of.path.with_name(f"{rows_of.path.name}.journal")
     made = _teacher(synthesis, teacher, function, tokens)
     settings = {"what": "synthesize", "teacher": made.name, "seed": seed}
 
@@ -93,8 +105,8 @@ def synthesize(
             )  # fmt: skip
 
     rows, summary = run_job(synthesis, book, settings, work, "synthesize", len(solutions))
-    target.write(as_lines(rows))
-    report(SCHEMA, summary, {"profile": profile}, out, book, as_json=as_json)
+    rows_of.write(rows)
+    report(SCHEMA, summary, {"profile": profile}, rows_of.path, book, as_json=as_json)
 
 
 def _teacher(synthesis: Any, backend: str | None, function: str | None, tokens: int) -> Any:

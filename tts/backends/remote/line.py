@@ -19,7 +19,7 @@ import aiohttp
 import anyio
 
 from tts.backends.remote.refusal import BUSY, Away, failure_of
-from tts.errors import BackendError, BadReply, ConfigError, Unavailable
+from tts.errors import BackendError, BadReply, ConfigError, Lost, Unavailable
 
 KEEP_ALIVE_SECONDS: Final = 3.0
 """Shorter than that of uvicorn (5 s), so that no request meets a connection being closed."""
@@ -87,7 +87,8 @@ class Line:
 
         Raises:
             Overlong: the server says that the prompt does not fit.
-            Unavailable: the server cannot be reached, went away, or took too long.
+            Lost: the server went away with the request.
+            Unavailable: it cannot be reached, or took too long.
             BadReply: it refused the request, or its answer cannot be read.
         """
         async with self._asked("POST", route, body) as response:
@@ -184,13 +185,11 @@ class Line:
             raise Unavailable(f"{self.name}: no answer within {self._seconds:g} s") from None
         except aiohttp.ClientPayloadError:
             self._lost = True
-            raise Unavailable(
-                f"{self.name}: {route} broke off in the middle of its answer"
-            ) from None
+            raise Lost(f"{self.name}: {route} broke off in the middle of its answer") from None
         except (aiohttp.ClientError, OSError) as error:
             self._lost = True
             reason = _one_line(error)
-            raise Unavailable(f"{self.name}: the connection was lost: {reason}") from None
+            raise Lost(f"{self.name}: the connection was lost: {reason}") from None
 
     async def _accepted(
         self,

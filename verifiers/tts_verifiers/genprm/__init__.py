@@ -3,6 +3,7 @@
 from tts_verifiers.genprm.ballot import Outvoted as Outvoted
 from tts_verifiers.genprm.ballot import Voting as Voting
 from tts_verifiers.genprm.code import CodeRunner as CodeRunner
+from tts_verifiers.genprm.effort import NANO as NANO
 from tts_verifiers.genprm.effort import Effort as Effort
 from tts_verifiers.genprm.effort import Mode as Mode
 from tts_verifiers.genprm.profiles import PROFILES as PROFILES
