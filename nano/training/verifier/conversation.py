@@ -107,7 +107,7 @@ def _exchange(
         distrust = mode == "code" and rng.random() < DISTRUST
         error = rng.choice((-100, -10, -2, -1, 1, 2, 10, 100)) if distrust else 0
         found = critique(solved.problem, state, step, error)
-        computed = ", and so " in found.worked
+        computed = " == " in found.worked
         skipped = (distrust and computed) or (
             right
             and rng.random() < SKIPPED[late]

@@ -1,11 +1,13 @@
 r"""The teacher: writes the critique that a careful reader of one step would write.
 
-The analysis says what the step should be, worked out from the state before it, never what the step
-claims: the operation, its digits where it has several, the value, and what the problem becomes; a
-problem in words is read phrase by phrase, from the inside.
+The analysis works out from the state before the step what the step should be: the operation, its
+digits where it has several, the value. Only then comes the value that is claimed, and whether it is
+the same; if so, what the problem becomes. A problem in words is read phrase by phrase, from the
+inside.
 
-    85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255, and so 255 - 59 * 4.
-    Add 5: 95 + 5: 5 + 5 = 10, 9 + 1 = 10: 100, and so (3 * x + 14) * 2 = 100.
+    85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255 == 255: True, and so 255 - 59 * 4.
+    85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255 == 265: False.
+    Add 5: 95 + 5: 5 + 5 = 10, 9 + 1 = 10: 100 == 100: True, and so (3 * x + 14) * 2 = 100.
     The problem is 37 + 48, (37 + 48) * 3, 59 * 4, (37 + 48) * 3 - 59 * 4.
     The state is x = 12.
 
@@ -113,7 +115,7 @@ def critique(problem: NanoProblem, before: str | None, step: str, error: int = 0
     if expected is None:
         return _written(f"{found.left} ", "is wrong.", code)
     opening = f"{found.left}: {by_digits(left)}"
-    return _written(opening, f"{_value(left, error)}, and so {show(expected)}.", code)
+    return _written(opening, _compared(left, error, found, show(expected)), code)
 
 
 def by_digits(operation: Binary) -> str:
@@ -145,11 +147,15 @@ def by_digits(operation: Binary) -> str:
     return "" if plain or not places else f"{', '.join(places)}: "
 
 
-def _value(operation: Binary, error: int) -> str:
+def _compared(operation: Binary, error: int, found: Claim, then: str) -> str:
+    """The value beside the one that is claimed, and if they agree what the problem becomes."""
     total = value(operation)
     if total is None:
         raise ValueError(f"no value: {show(operation)}")
-    return str(total + error)
+    worked = str(total + error)
+    if worked != found.right:
+        return f"{worked} == {found.right}: False."
+    return f"{worked} == {found.right}: True, and so {then}."
 
 
 def _added(a: int, b: int) -> list[str]:
@@ -269,7 +275,7 @@ def _about_equation(state: str, found: Claim, error: int) -> Critique:
             return _written(f"{found.left} ", "is wrong.", code)
         opening = f"{found.left}: {by_digits(operation)}"
         shown = f"{show(new[0])} = {show(new[1])}"
-        return _written(opening, f"{_value(operation, error)}, and so {shown}.", code)
+        return _written(opening, _compared(operation, error, found, shown), code)
     move, constant = _move(found.move or "")
     if move is None or constant is None:
         return _refused()
@@ -282,7 +288,7 @@ def _about_equation(state: str, found: Claim, error: int) -> Critique:
     rest = left.left if mentions_x(left.left) else left.right
     opening = f"{undo.move}: {show(undo.arithmetic)}: {by_digits(undo.arithmetic)}"
     shown = f"{show(rest)} = {total + error}"
-    return _written(opening, f"{_value(undo.arithmetic, error)}, and so {shown}.", code)
+    return _written(opening, _compared(undo.arithmetic, error, found, shown), code)
 
 
 def _both_sides(found: Claim, expected: tuple[str, str], after: tuple[str, str]) -> str:
