@@ -28,7 +28,6 @@ from tts_strategies.dvts import DVTS
 from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
 
-
 GIVEN = {"table": {"path": str(Path(__file__).with_name("table.json"))}}
 """Knobs that a strategy has to be told."""
 
