@@ -11,7 +11,8 @@ from typing import Any, Self, cast
 import anyio
 
 from tts.answers import AnswerChecker
-from tts.budget.budget import UNLIMITED, Budget
+from tts.budget.bank import Bank
+from tts.budget.budget import UNLIMITED, Amount, Budget
 from tts.budget.ledger import Purse
 from tts.config import make
 from tts.errors import ConfigError, TTSError, leaves, unknown
@@ -163,6 +164,7 @@ class Engine:
         budget: Budget = UNLIMITED,
         *,
         together: Budget = UNLIMITED,
+        parts: int = 1,
         at_once: int = 256,
         on_result: Callable[[Result], None] | None = None,
     ) -> list[Result]:
@@ -174,6 +176,10 @@ class Engine:
             budget: of each of them.
             together: limits for all of them together; a problem that is done early leaves more
                 to the others.
+            parts: in how many parts a problem's even share of `together` is given out. With one,
+                all draw on it as they come. With more, whoever has used up a part gets another if
+                a sample more is worth as much there as elsewhere: compute moves from problems
+                whose samples agree to others. For strategies that go on as long as they can.
             at_once: most problems in progress.
             on_result: called with each result as it comes.
 
@@ -187,9 +193,14 @@ class Engine:
             raise ConfigError("two problems have the same id, so that they would share samples")
         if at_once < 1:
             raise ConfigError(f"at_once={at_once} must be at least 1")
+        if parts < 1:
+            raise ConfigError(f"parts={parts} must be at least 1")
         deadline = anyio.current_time() + (together.seconds or math.inf)
-        pool = Pool(Purse(together.amount), deadline)
-        runs = [self.start(problem, strategy, budget, pool=pool) for problem in asked]
+        pools = _pools(together, parts, len(asked), at_once, deadline)
+        runs = [
+            self.start(problem, strategy, budget, pool=pool)
+            for problem, pool in zip(asked, pools, strict=True)
+        ]
         results: dict[int, Result] = {}
         waiting = iter(enumerate(runs))
 
@@ -201,7 +212,8 @@ class Engine:
 
         try:
             async with anyio.create_task_group() as group:
-                for _ in range(min(at_once, len(asked))):
+                # Who waits for the bank leaves its place to others.
+                for _ in range(len(asked) if parts > 1 else min(at_once, len(asked))):
                     group.start_soon(work)
         except* TTSError as errors:
             raise leaves(errors)[0] from None
@@ -245,6 +257,19 @@ def open_policy(spec: str) -> Policy:
     """
     engine = open_engine(spec)
     return LanguagePolicy(engine) if hasattr(engine, "generate") else cast("Policy", engine)
+
+
+def _pools(
+    together: Budget, parts: int, problems: int, at_once: int, deadline: float
+) -> list[Pool]:
+    """For each problem what it shares with the others."""
+    if parts == 1 or not problems:
+        return [Pool(Purse(together.amount), deadline)] * problems
+    part = Amount(*(limit / (parts * problems) for limit in together.amount))
+    # If all of them worked at the same time, nobody would have to wait for a higher bid.
+    bank = Bank(together.amount, part, max(1, min(at_once, problems // 2)))
+    clients = [bank.open() for _ in range(problems)]
+    return [Pool(client.purse, deadline, client) for client in clients]
 
 
 def _policy(policy: str | Policy | Writer) -> Policy:

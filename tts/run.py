@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import anyio
 
 from tts.answers import Comparer, extract_answer, group
+from tts.bid import worth_of_more
+from tts.budget.bank import Client
 from tts.budget.budget import Budget
 from tts.budget.evidence import Evidence
 from tts.budget.ledger import Ledger, Listener, Purse
@@ -49,6 +51,8 @@ class Pool:
     purse: Purse
     deadline: float = math.inf
     """On the event loop's clock, seconds."""
+    client: Client | None = None
+    """Of a bank that gives more into the purse, where this search's is one of several."""
 
 
 class Run:
@@ -83,6 +87,7 @@ class Run:
         self._scope = anyio.CancelScope()
         self._reason = StopReason.DONE
         self._deadline = math.inf if pool is None else pool.deadline
+        self._client = None if pool is None else pool.client
         self._purse = Purse(plan.budget.amount, reserve(plan.budget, policy.model))
         rates = rates_of(policy.model, None if verifier is None else verifier.model)
         if plan.budget.usd is not None or (
@@ -94,6 +99,7 @@ class Run:
             self._purse,
             pool=None if pool is None else pool.purse,
             give_up=lambda: self._stop(StopReason.BUDGET),
+            ask=None if pool is None or pool.client is None else self._ask,
             listener=Listener(
                 held=lambda hold, bounds, key: self._journal.tell(Held(hold, bounds, key)),
                 settled=lambda hold, who, meter: self._journal.tell(
@@ -149,6 +155,8 @@ class Run:
             self._reason = StopReason.CANCELLED
             raise
         finally:
+            if self._client is not None:
+                self._client.close()
             self._journal.tell(Stopped(self._reason))
         dead_engine = all(isinstance(error, BackendError) for error in errors)
         if errors and not (dead_engine and self._journal.tree.answers()):
@@ -210,6 +218,20 @@ class Run:
             return
         with anyio.CancelScope() as self._scope:
             await self._search.finish(leaf, max_tokens)
+
+    def _ask(self) -> None:
+        """For more from the bank, with what a sample more would add, for its price, as the bid."""
+        assert self._client is not None
+        if self._client.waiting:
+            return
+        evidence = getattr(self._plan.strategy, "evidence", None)
+        spent = self._purse.spent
+        bid = worth_of_more(
+            self._journal.tree,
+            evidence if isinstance(evidence, Evidence) else Evidence(),
+            spent.flops or spent.tokens or spent.samples,
+        )
+        self._client.ask(bid, lambda: self._stop(StopReason.BUDGET))
 
     def _stop(self, reason: StopReason) -> None:
         if not self._scope.cancel_called:

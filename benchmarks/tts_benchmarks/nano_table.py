@@ -2,7 +2,7 @@
 
 Difficulty is what `pilot` samples tell of a problem: the share of them that agree on one answer.
 These samples are taken first by every arm, paid for, and stay candidates, as in the strategy
-`by_table`, which uses what this finds (`--out table.json`). It is found on problems of `dev`: what
+`table`, which uses what this finds (`--out table.json`). It is found on problems of `dev`: what
 the choice is worth is to be seen on others, by `tts bench nano_search`.
 """
 
@@ -92,7 +92,7 @@ class NanoTable:
         columns = ("strategy", "budget", "agreement from", "agreement to", "accuracy", "MFLOPs")
         notes = (
             f"Agreement is of the first {self.pilot} samples. Intervals: 95 %, over problems.",
-            "Use it: --strategy by_table:path=FILE, with what --out FILE has written.",
+            "Use it: --strategy table:path=FILE, with what --out FILE has written.",
         )
         title = f"{len(problems)} problems of {self.split}: {self.families}, level {self.levels}"
         return Report(title, columns, tuple(rows), notes)

@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, object]] = {
     "rebase": {"n": 8},
     "best_of_n": {"n": 8},
     "by_law": {"at_most": 4},
-    "by_table": {"path": str(Path(__file__).parents[1] / "strategies/table.json")},
+    "table": {"path": str(Path(__file__).parents[1] / "strategies/table.json")},
     "deepconf": {"n": 8, "warmup": 4, "window": 16, "at_once": 2},
     "rstar": {"rollouts": 3},
     "voi": {"at_most": 3},

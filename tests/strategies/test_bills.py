@@ -63,8 +63,8 @@ def test_a_search_costs_what_its_bill_says(
 
 
 def test_every_installed_strategy_has_a_bill_that_is_tested_and_says_where_it_is_from() -> None:
-    assert {name for name, _ in KNOBS} == set(names("strategies")) - {"by_table"}
-    assert not hasattr(load("strategies", "by_table"), "bill")  # it costs what it chooses
+    assert {name for name, _ in KNOBS} == set(names("strategies")) - {"table"}
+    assert not hasattr(load("strategies", "table"), "bill")  # it costs what it chooses
     for name in names("strategies"):
         papers = load("strategies", name).papers
         assert papers

@@ -8,6 +8,7 @@ ignored stand with the strategies that they are about.
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,8 @@ from tts_strategies.dvts import DVTS
 from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
 
-ON_THEIR_OWN = [name for name in names("strategies") if name != "by_table"]  # which needs a file
+GIVEN = {"table": {"path": str(Path(__file__).with_name("table.json"))}}
+"""Knobs that a strategy has to be told."""
 
 
 @pytest.mark.anyio
@@ -39,18 +41,18 @@ async def test_votes_are_not_split_by_how_an_answer_is_written() -> None:
         assert {await roll.label(each) for each in written} == {0}
 
 
-@pytest.mark.parametrize("name", ON_THEIR_OWN)
+@pytest.mark.parametrize("name", names("strategies"))
 def test_no_solution_is_a_candidate_twice(name: str) -> None:
     """search-and-learn fills up with copies, and its_hub copies what has stopped."""
-    result = Bench().solve(load("strategies", name)())
+    result = Bench().solve(load("strategies", name)(**GIVEN.get(name, {})))
     keys = [candidate.key for candidate in result.candidates]
     assert len(keys) == len(set(keys))
 
 
-@pytest.mark.parametrize("name", ON_THEIR_OWN)
+@pytest.mark.parametrize("name", names("strategies"))
 def test_tokens_are_conserved(name: str) -> None:
     """search-and-learn reports 0 or -1 for beams; others leave out what they threw away."""
-    result = Bench().solve(load("strategies", name)())
+    result = Bench().solve(load("strategies", name)(**GIVEN.get(name, {})))
     written = sum(node.step.cost.output_tokens for node in result.tree if node.step)
     judged = sum(node.judgement.cost.output_tokens for node in result.tree if node.judgement)
     assert result.spend.policy.output_tokens == written > 0

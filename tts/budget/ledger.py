@@ -63,7 +63,10 @@ class Purse:
         """Share of the scarcest unit that is neither spent nor held, in [0, 1]."""
         used = self.spent.plus(self.held)
         return min(
-            (max(0.0, 1 - part / whole) for part, whole in zip(used, self.limit, strict=True)),
+            (
+                max(0.0, 1 - part / whole) if whole else 0.0
+                for part, whole in zip(used, self.limit, strict=True)
+            ),
             default=1.0,
         )
 
@@ -71,6 +74,20 @@ class Purse:
         """Whether `amount` can be held, now or when all that is held has been given back."""
         # Added up in the order of `_fits`, so that fractions are rounded alike.
         return amount.plus(self.spent).plus(NOTHING).plus(self._reserve).within(self.limit)
+
+    @property
+    def shortfall(self) -> Amount:
+        """What is missing for the first who waits, when nothing is held."""
+        if not self._waiters:
+            return NOTHING
+        used = self._waiters[0].amount.plus(self.spent).plus(self._reserve)
+        pairs = zip(used, self.limit, strict=True)
+        return Amount(*(max(0.0, wanted - limit) for wanted, limit in pairs))
+
+    def raise_limit(self, amount: Amount) -> None:
+        """Let `amount` more be spent."""
+        self.limit = self.limit.plus(amount)
+        self._serve()
 
     def has_room(self, amount: Amount) -> bool:
         """Whether `amount` could be held at once, and nobody waits."""
@@ -224,12 +241,16 @@ class Ledger:
         *,
         pool: Purse | None = None,
         give_up: Callable[[], None],
+        ask: Callable[[], None] | None = None,
         listener: Listener,
     ) -> None:
-        """`give_up` is called, perhaps more than once, when what waits can never fit."""
+        """`give_up` is called, perhaps more than once, when what waits can never fit.
+
+        `ask` is called instead where it is the pool that has no room, if more can be had for it.
+        """
         self.rates = rates
         self._purses = (purse,) if pool is None else (purse, pool)
-        self._give_up = give_up
+        self._give_up = (give_up, ask or give_up)
         self._listener = listener
         self._ids = count()
         self.costs: dict[Account, Cost] = {}
@@ -272,8 +293,8 @@ class Ledger:
         """Hold `amount`, which is what `bounds` come to; returns the hold's id in this ledger."""
         entered: list[Purse] = []
         try:
-            for purse in self._purses:
-                await purse.acquire(amount, depth, self._give_up)
+            for purse, give_up in zip(self._purses, self._give_up, strict=False):
+                await purse.acquire(amount, depth, give_up)
                 entered.append(purse)
         except BaseException:
             for purse in entered:

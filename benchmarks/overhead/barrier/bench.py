@@ -35,7 +35,7 @@ def arms() -> dict[str, Callable[[Crowd], Tally]]:
     ours = {
         name: lambda crowd, name=name: crowd.search(load("strategies", name)(**SMALL.get(name, {})))
         for name in names("strategies")
-        if name != "by_table"  # it does what others do, by a table of one's own
+        if name != "table"  # it does what others do, by a table of one's own
     }
     peers: dict[str, Callable[[Crowd], Tally]] = {
         "lock-step beam, all at once": lambda crowd: lock_step(crowd, beam(16, 4), crowd.at_once),
