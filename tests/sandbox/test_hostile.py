@@ -18,7 +18,14 @@ ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 
 
-async def test_attack_is_contained(attack, arena, pool, probe, processes, eventually) -> None:
+@pytest.mark.parametrize("kind", ["by its text", pytest.param("the other", marks=pytest.mark.slow)])
+async def test_attack_is_contained(
+    attack, kind, arena, pool, probe, processes, eventually, monkeypatch
+) -> None:
+    """In a child of the kind that its text asks for, with the image or plain, and in the other."""
+    if kind == "the other":
+        by_text = pool._server._plain
+        monkeypatch.setattr(pool._server, "_plain", lambda texts: not by_text(texts))
     before = processes()
     outcome = await pool.run(arena.arm(attack.code))
 
