@@ -27,7 +27,7 @@ async def test_attack_is_contained(
     if kind == "the other":
         by_text = pool._server._plain
         monkeypatch.setattr(pool._server, "_plain", lambda texts: not by_text(texts))
-    imports = kind == "the other" and re.search("import (sympy|numpy)", attack.code)
+    imports = kind == "the other" and re.search("import .*(sympy|numpy)", attack.code)
     deadline = 60.0 if imports else None  # a plain child has to import it first
     before = processes()
     outcome = await pool.run(arena.arm(attack.code), deadline=deadline)
