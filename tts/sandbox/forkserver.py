@@ -20,6 +20,7 @@ from tts.errors import SandboxError
 from . import anonymous
 from .config import SandboxConfig
 from .outcome import Outcome, Status
+from .plainness import plainness
 from .zygote import wire
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -68,6 +69,7 @@ class ForkServer:
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
+        self._plain = plainness((*config.image, *config.importable))
         self._numbers = itertools.count(1)
         self._gone = anyio.Event()
         self._calls: dict[int, _Call] = {}
@@ -146,28 +148,34 @@ class ForkServer:
             self._calls.clear()
             self._gone.set()
 
-    async def run(self, code: str, prelude: Sequence[str], seconds: float) -> Outcome:
+    async def run(
+        self, code: str, prelude: Sequence[str], seconds: float, plain: bool | None = None
+    ) -> Outcome:
         """Run one snippet; ZygoteDied when the zygote ended before it did.
 
-        Cancelling the caller ends the snippet.
+        `plain` says whether it needs no image; None: see for yourself. Cancelling the caller ends
+        the snippet.
         """
-        request = wire.pack_texts((*prelude, code))
+        texts = (*prelude, code)
+        source = wire.PLAIN if (self._plain(texts) if plain is None else plain) else wire.WITH_IMAGE
+        request = wire.pack_texts(texts)
         files: list[int] = []
         try:
             files.append(anonymous.create(request))
             files += [anonymous.create() for _ in range(3)]
-            record = await self._call(seconds, tuple(files))
+            record = await self._call(source, seconds, tuple(files))
             _, stdout, stderr, result = files
             return self._outcome(record, stdout, stderr, result, seconds)
         finally:
             for file in files:
                 os.close(file)
 
-    async def _call(self, seconds: float, files: tuple[int, ...]) -> wire.Record:
+    async def _call(self, source: int, seconds: float, files: tuple[int, ...]) -> wire.Record:
         number = next(self._numbers)
         call = self._calls[number] = _Call()
         try:
-            await self._send(wire.Record(wire.RUN, id=number, seconds=seconds), files)
+            order = wire.Record(wire.RUN, source, id=number, seconds=seconds)
+            await self._send(order, files)
             with anyio.move_on_after(seconds + _GRACE_SECONDS):
                 await call.done.wait()
         except BaseException:

@@ -35,7 +35,8 @@ class SandboxPool:
     """An async context manager around one zygote, which is restarted whenever it dies.
 
     Enter and leave it in the same task. All methods belong to that event loop. A pool costs the
-    memory of one Python with its image, and some ten megabytes per snippet that runs.
+    memory of one Python with its image and of a bare one, from which snippets are forked that need
+    no image, and up to ten megabytes per snippet that runs.
     """
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
@@ -122,15 +123,21 @@ class SandboxPool:
             else:
                 return server
 
-    async def _examine(self, server: ForkServer) -> None:
+    async def _tested(self, server: ForkServer, plain: bool) -> dict[str, str | None]:
+        """What a child with the image, or a plain one, met when it tried to break out."""
         with selftest.snippet() as code:
             try:
-                outcome = await server.run(code, (), _OVERHEAD_SECONDS)
+                outcome = await server.run(code, (), _OVERHEAD_SECONDS, plain)
             except ZygoteDied as error:
                 raise SandboxError(f"the sandbox died in its self-test: {error}") from error
         if outcome.status is not Status.OK:
             raise SandboxError(f"the sandbox's self-test did not end: {outcome}")
-        tests = selftest.findings(outcome.stdout)
+        return selftest.findings(outcome.stdout)
+
+    async def _examine(self, server: ForkServer) -> None:
+        tests = await self._tested(server, plain=False)
+        for name, refusal in (await self._tested(server, plain=True)).items():
+            tests[name] = refusal and tests[name]  # None where one of them came through
         layers = dict(server.report["layers"])  # type: ignore[call-overload]
         strays = set((tests.get("environment") or "").split(",")) - {*ENVIRONMENT, *INHERITED}
         strays -= {"", "LC_CTYPE"}  # Python itself sets the latter

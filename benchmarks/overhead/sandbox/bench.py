@@ -171,6 +171,7 @@ async def measure(rounds: int, workers: int) -> dict[str, object]:
         table: dict[str, list[Span]] = {"pool": [], "pool, side by side": [], "exec": []}
         empty: list[float] = []
         empty_processor: list[float] = []
+        empty_beside_image: list[float] = []
         for turn in range(2, rounds + 2):
             codes = snippets.numbered(texts, turn)
             for code in codes:
@@ -194,6 +195,10 @@ async def measure(rounds: int, workers: int) -> dict[str, object]:
             for _ in range(50):
                 await pool.run("pass")
             empty_processor.append((processor_seconds() - used) / 50)
+            used = processor_seconds()
+            for _ in range(50):
+                await pool.run("pass  # sympy")
+            empty_beside_image.append((processor_seconds() - used) / 50)
         memory = await private_memory(pool)
 
     def per_snippet(field: int) -> dict[str, float]:
@@ -229,6 +234,7 @@ async def measure(rounds: int, workers: int) -> dict[str, object]:
             "wall, lower quartile": round(quartile * 1e3, 2),
             "wall, median": round(statistics.median(empty) * 1e3, 2),
             "processor": round(statistics.median(empty_processor) * 1e3, 2),
+            "processor, with the image": round(statistics.median(empty_beside_image) * 1e3, 2),
         },
         "private memory of a child, MB": round(memory, 1) if memory is not None else None,
         "load average": round(os.getloadavg()[0], 1),

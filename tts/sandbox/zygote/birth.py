@@ -1,7 +1,10 @@
-"""The zygote's birth: confine, import, warm up, confine for good, report, serve.
+"""The zygote's birth: confine, fork a twin, import, warm up, confine for good, report, serve.
 
 The order matters. What needs rights comes first (uid, namespaces), then the imports, which need to
 read; Landlock comes last, because it allows only what the imports turned out to need.
+
+The twin goes the same way without the image. A fork copies the page tables of all that is mapped,
+and an exit tears them down: a snippet that computes with plain numbers should not pay for sympy.
 """
 
 from __future__ import annotations
@@ -16,9 +19,20 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from . import arenas, compact, hugepages, identity, image, kernel, landlock, limits, namespaces
+from . import (
+    arenas,
+    compact,
+    hugepages,
+    identity,
+    image,
+    kernel,
+    landlock,
+    limits,
+    namespaces,
+    wire,
+)
 from .child import Confinement, Errand
 from .rehearsal import rehearse
 from .seccomp import Filter
@@ -30,12 +44,27 @@ _OPEN_FILES = 512
 _OUT_OF_MEMORY_SCORE = "500"
 
 
+class Lines(NamedTuple):
+    """Whom a zygote listens to, whom it answers, and to whom it passes on what needs no image."""
+
+    orders: socket.socket
+    engine: socket.socket
+    twin: socket.socket | None
+
+
 class Layers:
     """Which layers were asked for, which hold, and why not."""
 
     def __init__(self, disabled: Sequence[str]) -> None:
         self._disabled = frozenset(disabled)
         self.report: dict[str, tuple[bool, str]] = {}
+        self.twin: dict[str, tuple[bool, str]] = {}
+        """What the twin reported, if there is one."""
+
+    def of_both(self) -> dict[str, tuple[bool, str]]:
+        """A layer holds if it does here and in the twin."""
+        lacking = {name: (holds, why) for name, (holds, why) in self.twin.items() if not holds}
+        return {**self.report, **lacking}
 
     def attempt(self, name: str, step: Callable[[], object], detail: str = "") -> bool:
         """Take `step` unless the layer is disabled; whether it holds goes into the report."""
@@ -71,6 +100,40 @@ def main(control: int, report: int, settings: str) -> NoReturn:
     elif kernel.KNOWN:
         kernel.dumpable(True)  # a change of uid cleared it; we still need our own /proc entry
 
+    if wish["image"]:
+        _live(wish, layers, _with_twin(wish, layers, line, began), report, began)
+    _live(wish, layers, Lines(line, line, None), report, began)
+
+
+def _with_twin(wish: dict[str, Any], layers: Layers, line: socket.socket, began: float) -> Lines:
+    """Fork the twin, and wait until it has found all that it needs to read."""
+    ours, theirs = wire.socket_pair()
+    reading, writing = os.pipe()
+    parent = os.getpid()
+    if os.fork() == 0:
+        if kernel.KNOWN:
+            kernel.die_with_parent(parent, signal.SIGKILL)
+        ours.close()
+        os.close(reading)
+        everything = [*wish["image"], *wish["importable"]]
+        plain = {**wish, "image": [], "importable": everything}
+        _live(plain, layers, Lines(theirs, line, None), writing, began)
+    theirs.close()
+    os.close(writing)
+    with open(reading, encoding="utf-8") as file:
+        said = file.read()
+    if not said:
+        raise RuntimeError("the twin without an image died at its birth")
+    layers.twin = json.loads(said)["layers"]
+    return Lines(line, line, ours)
+
+
+def _live(
+    wish: dict[str, Any], layers: Layers, lines: Lines, report: int, began: float
+) -> NoReturn:
+    """Import, confine for good, report, serve."""
+    is_twin = lines.orders is not lines.engine
+    folders: list[str] = wish["folders"]
     with arenas.InOnePiece():
         modules, package_folders = image.load(wish["image"], wish["importable"], folders)
     readable = [*image.readable(folders), *package_folders, *_SYSTEM_FILES]
@@ -81,7 +144,7 @@ def main(control: int, report: int, settings: str) -> NoReturn:
     layers.attempt("single_thread", _one_thread)
     mapped_bytes = _mapped_bytes()
 
-    if layers.report["namespaces"][0]:
+    if layers.report["namespaces"][0] and not is_twin:  # once, for they share mounts
         namespaces.hide([*readable, *folders])
     layers.attempt("not_dumpable", lambda: kernel.dumpable(False))
     layers.attempt("capabilities", kernel.drop_capabilities)
@@ -99,7 +162,7 @@ def main(control: int, report: int, settings: str) -> NoReturn:
     _write_all(
         report,
         {
-            "layers": layers.report,
+            "layers": layers.of_both(),
             "modules": modules,
             "python": sys.version,
             "start_seconds": time.monotonic() - began,
@@ -109,7 +172,9 @@ def main(control: int, report: int, settings: str) -> NoReturn:
     errand.practise()
     hugepages.gather(huge)  # as late as can be: what is written to while a child lives is split
     fork = kernel.fork if layers.report["single_thread"][0] else os.fork
-    zygote = Zygote(line, errand, fork)
+    zygote = Zygote(*lines, errand, fork)
+    if not is_twin:
+        wire.send(lines.engine, wire.Record(wire.READY))
     zygote.serve()
     del holes
     os._exit(0)

@@ -30,12 +30,22 @@ class _Running:
 
 
 class Zygote:
-    """Forks and reaps. `control` is the engine's end of the line; its closing is our end."""
+    """Forks and reaps, until those who give orders, or the twin, are gone.
+
+    Orders come from `control`, answers go to `engine`; what needs no image is left to `twin`.
+    """
 
     def __init__(
-        self, control: socket.socket, errand: Errand, fork: Callable[[], int] = os.fork
+        self,
+        control: socket.socket,
+        engine: socket.socket,
+        twin: socket.socket | None,
+        errand: Errand,
+        fork: Callable[[], int] = os.fork,
     ) -> None:
         self._control = control
+        self._engine = engine
+        self._twin = twin
         self._errand = errand
         self._new_child = fork
         self._running: dict[int, _Running] = {}  # by pid
@@ -48,18 +58,18 @@ class Zygote:
         signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
         self._poll.register(self._bell, select.POLLIN)
         self._poll.register(control, select.POLLIN)
+        if twin is not None:
+            self._poll.register(twin, select.POLLIN)  # it says nothing, so this is its end
 
     def serve(self) -> None:
-        """Until the engine hangs up."""
-        wire.send(self._control, wire.Record(wire.READY))
+        """Until nobody gives orders any more."""
         while True:
             for file, _ in self._poll.poll(self._patience()):
-                if file != self._bell:
-                    if not self._take_order():
-                        return
-                else:
+                if file == self._bell:
                     os.read(file, 4096)
                     self._reap()
+                elif file != self._control.fileno() or not self._take_order():
+                    return
             self._expire()
 
     def _patience(self) -> float | None:
@@ -71,9 +81,15 @@ class Zygote:
         record, files = wire.receive(self._control)
         if record is None:
             return False
-        if record.kind == wire.RUN:
+        if record.kind == wire.RUN and record.why == wire.PLAIN and self._twin is not None:
+            wire.send(self._twin, record, tuple(files))
+            for file in files:
+                os.close(file)
+        elif record.kind == wire.RUN:
             self._fork(record, files)
         elif record.kind == wire.CANCEL:
+            if self._twin is not None:
+                wire.send(self._twin, record)
             for pid, run in self._running.items():
                 if run.id == record.id:
                     self._end(pid, run, wire.CANCELLED)
@@ -116,7 +132,7 @@ class Zygote:
                 usage.ru_utime + usage.ru_stime,
                 usage.ru_maxrss * _PEAK_UNIT,
             )
-            wire.send(self._control, done)
+            wire.send(self._engine, done)
 
 
 def _nothing(number: int, frame: object) -> None:

@@ -5,6 +5,7 @@ passes them on to the child unread, so that nothing a model wrote ever enters th
 later children are forked.
 
     engine -> zygote   RUN(id, seconds) + [request, stdout, stderr, result]     CANCEL(id)
+    zygote -> twin     the same, of a RUN that says that it needs no image
     zygote -> engine   READY     DONE(id, why, wait status, cpu s, wall s, peak bytes)
 """
 
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 READY, RUN, CANCEL, DONE = 1, 2, 3, 4
 ENDED, OVERDUE, CANCELLED = 0, 1, 2  # why a child is gone: by itself, at its deadline, on request
+WITH_IMAGE, PLAIN = 0, 1  # what a RUN is to be forked from
 
 _RECORD = struct.Struct("<BBxxiQddQ")
 FILES_PER_RUN = 4
@@ -57,7 +59,7 @@ class Record(NamedTuple):
     """One message. Fields that a kind does not use are zero."""
 
     kind: int
-    why: int = ENDED
+    why: int = ENDED  # DONE; of a RUN: what it is to be forked from
     status: int = 0  # as of wait(2)
     id: int = 0
     seconds: float = 0.0  # RUN: wall time allowed; DONE: wall time used
