@@ -218,7 +218,7 @@ class Engine:
         )
         for row, after in zip(rows, logits, strict=True):
             row.own += 1
-            if not row.tokens and not row.job.prompt_tokens == len(row.job.request.prompt):
+            if row.job.prompt_tokens < len(row.job.request.prompt):
                 # Its prompt's last token was what it was fed.
                 row.job.prompt_tokens += 1
                 if ids := row.job.request.logprob_ids:
