@@ -1,4 +1,4 @@
-"""Agreement: whether two engines of one model write the same, but where two tokens are all but tied.
+"""Agreement: whether two engines of one model write the same, but where two tokens are tied.
 
 Engines add in different orders, so that log-probabilities differ in their last digits. Where the
 first differing token comes, the engine that is compared with says by how much it prefers its own.

@@ -15,6 +15,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import anyio
+import anyio.to_thread
+
 from tts.backends.inprocess.thread import LoopThread
 from tts.backends.remote.refusal import Refused
 from tts.backends.remote.sglang import Features, joined
@@ -88,15 +91,18 @@ class Inside:
         return await self._thread.run(self._served(body, tell))
 
     async def abort(self, rid: str) -> None:
-        with suppress(RuntimeError):
-            self._thread.call(lambda: self._engine.tokenizer_manager.abort_request(rid))
+        async def aborted() -> None:
+            self._engine.tokenizer_manager.abort_request(rid)
+
+        if not self._closed:
+            await self._thread.run(aborted())
 
     async def answers(self) -> bool:
         return not self._closed
 
     async def aclose(self) -> None:
-        if not self._closed:
-            self._end()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._end)
 
     async def _served(
         self, body: dict[str, object], begun: Callable[[], object] | None

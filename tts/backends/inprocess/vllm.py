@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import anyio
+import anyio.to_thread
+
 from tts.backends.base import Request
 from tts.backends.inprocess.thread import LoopThread
 from tts.backends.remote.bill import Bill, Call
@@ -107,6 +110,11 @@ class VLLMInside:
         return not self._closed and not self._engine.errored
 
     async def aclose(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._end)
+
+    def _end(self) -> None:
+        """End the engine's process and its loop. Idempotent."""
         if not self._closed:
             self._closed = True
             self._thread.call(self._engine.shutdown)
