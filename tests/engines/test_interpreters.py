@@ -61,9 +61,9 @@ def test_an_engine_in_its_own_interpreter(
         "not server and not transformers",
     )
     print(report)
-    # Seeds decide nothing in SGLang's torch-native attention.
-    assert report.outcomes["skipped"] <= {"vllm": 1, "sglang": 3}[kind]
-    assert report.outcomes["passed"] >= 20
+    # Closing is looked at in the end; seeds decide nothing in SGLang's torch-native attention.
+    assert report.outcomes["skipped"] == {"vllm": 1, "sglang": 3}[kind]
+    assert report.outcomes.total() >= 22
     told = report.properties
     assert (told["engine"], told["answer"]) == (kind, "72")
     assert 0 < int(told["cached_tokens"]) < int(told["prompt_tokens"])

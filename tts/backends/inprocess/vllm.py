@@ -68,7 +68,7 @@ class VLLMInside:
         self._thread = LoopThread("tts-vllm")
         try:
             arguments = AsyncEngineArgs(model=location, **settings)
-            self._engine = self._thread.call(lambda: AsyncLLM.from_engine_args(arguments))
+            self._engine: Any = self._thread.call(lambda: AsyncLLM.from_engine_args(arguments))
         except Exception as error:  # whatever it dislikes, and it says so in many ways
             self._thread.stop()
             raise ConfigError(f"vllm-inproc:{location} does not start: {error}") from error
@@ -119,6 +119,7 @@ class VLLMInside:
             self._closed = True
             self._thread.call(self._engine.shutdown)
             self._thread.stop()
+            self._engine = None  # it shuts down again when it goes, for which the exit is too late
 
     async def _served(self, request: Request, call: Call) -> _Heard:
         """All that comes of a request; runs on the engine's loop. Its end aborts the request."""
