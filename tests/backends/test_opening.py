@@ -108,7 +108,7 @@ async def test_processed_logprobs_are_refused(server: Server, terms: Terms) -> N
 
 async def test_an_address_alone_finds_its_kind(server: Server, kind: str) -> None:
     backend: Any = await anyio.to_thread.run_sync(open_backend, server.url)
-    assert type(backend._wire) is KINDS[kind][1]
+    assert type(backend._wire).__name__.lower() == kind
     await backend.aclose()
 
 
