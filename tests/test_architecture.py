@@ -99,6 +99,14 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert not loaded("import tts") & (HEAVY | {"numpy", "pydantic", "networkx", "aiohttp"})
 
 
+def test_listing_backends_loads_none_of_their_libraries() -> None:
+    code = (
+        "from tts.registry import load, names\n"
+        "print(len([load('backends', name) for name in names('backends')]))"
+    )
+    assert not loaded(code) & HEAVY
+
+
 def test_a_search_loads_no_heavy_library() -> None:
     code = (
         "from tts import LanguagePolicy, solve_sync\n"

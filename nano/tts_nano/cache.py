@@ -12,11 +12,11 @@ from hashlib import blake2b
 
 import numpy as np
 
+from tts.backends.decoder.radix import Match, RadixTree
 from tts_nano import blocks
 from tts_nano.architecture import Architecture
 from tts_nano.arrays import Floats
 from tts_nano.blocks import BLOCK
-from tts_nano.radix import Match, RadixTree
 
 _END_BYTES = 256  # of a hidden state's entry, besides the state
 

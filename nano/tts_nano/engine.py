@@ -12,6 +12,9 @@ import heapq
 import numpy as np
 
 from tts.backends.base import Ending, Request, Sample
+from tts.backends.decoder.chance import chances
+from tts.backends.decoder.radix import Match, key_of
+from tts.backends.decoder.stops import EOS, LOOK, STOP, Stops
 from tts.backends.tokenizer import FolderTokenizer
 from tts_nano.arrays import Floats, Integers, Records
 from tts_nano.batch import Batch
@@ -19,11 +22,9 @@ from tts_nano.cache import PrefixCache
 from tts_nano.canonical import Canonical
 from tts_nano.job import Job
 from tts_nano.model import Model
-from tts_nano.radix import Match, key_of
 from tts_nano.reading import Reading
 from tts_nano.runs import Runs
-from tts_nano.sampling import Drawn, Parameters, chances, draw, raw_logprobs
-from tts_nano.stops import EOS, LOOK, STOP, Stops
+from tts_nano.sampling import Drawn, Parameters, draw, raw_logprobs
 
 READ_AT_ONCE = 512
 """Prompt tokens that are read between two steps of decoding, at most."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tts.backends.base import Generation, Request, Sample
+from tts.backends.decoder.radix import Node, key_of
 from tts.types import Cost
 from tts_nano.arrays import Floats, Integers
-from tts_nano.radix import Node, key_of
 
 
 @dataclass(eq=False, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from tts.backends.decoder.radix import WIDTH, Match, common_tokens
 from tts_nano import blocks
 from tts_nano.attention import Chunk, ChunkAttention, Scratch
 from tts_nano.blocks import BLOCK
 from tts_nano.cache import PrefixCache
 from tts_nano.job import Job
 from tts_nano.model import Model
-from tts_nano.radix import WIDTH, Match, common_tokens
 
 READ_TWICE = 0.05
 """Share of its unread tokens that a job rather reads twice than waits for."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from tts.backends.decoder.radix import Match, Node
 from tts_nano.attention import Run
 from tts_nano.blocks import BLOCK
 from tts_nano.cache import PrefixCache
 from tts_nano.job import Job
-from tts_nano.radix import Match, Node
 
 WORTH_SHARING = 32
 """From so many blocks times samples on, reading blocks once for all samples pays."""

@@ -1,8 +1,4 @@
-"""Sampling: one token for each row, every row with parameters and a seed of its own.
-
-The chance for a token is a function of its sample's seed and of its place in the sample, and of
-nothing else: no generator has a state that another request could advance.
-"""
+"""Sampling: one token for each row, every row with parameters and a seed of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ import numpy.typing as npt
 from tts_nano.arrays import Floats, Integers
 
 Doubles = npt.NDArray[np.float64]
-Seeds = npt.NDArray[np.uint64]
 
 _PART = 32  # tokens whose weights are summed before sums are
 
@@ -41,13 +36,6 @@ class Parameters:
     """Keep the likeliest tokens whose probabilities, at the temperature, sum up to this."""
     top_k: Integers
     """Keep so many of the likeliest before that; 0: all."""
-
-
-def chances(seeds: Seeds, steps: Integers) -> Doubles:
-    """Numbers in [0, 1), by splitmix64 (Steele et al. 2014) of seed and step: [rows]."""
-    mixed = _mix(seeds) + steps.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    uniform: Doubles = (_mix(mixed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return uniform
 
 
 def draw(logits: Floats, chance: Doubles, how: Parameters) -> Drawn:
@@ -139,9 +127,3 @@ def _distance(
     upper = sums[rows, place]
     distance: Doubles = np.minimum(upper - target, target - (upper - weights[rows, place]))
     return distance
-
-
-def _mix(x: Seeds) -> Seeds:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

@@ -8,13 +8,16 @@ from tts.backends.base import Backend
 from tts.backends.remote.backend import RemoteBackend
 from tts.backends.remote.facts import Known
 from tts.backends.remote.opening import Terms, connect
-from tts.backends.remote.sglang import SGLang
+from tts.backends.remote.sglang import Address, SGLang
 from tts.backends.remote.vllm import VLLM
 from tts.testing.servers import Server, SGLangServer, VLLMServer
 from tts_nano import open_nano
 from tts_nano.backend import SHIPPED
 
-KINDS = {"sglang": (SGLangServer, SGLang), "vllm": (VLLMServer, VLLM)}
+KINDS = {
+    "sglang": (SGLangServer, lambda line: SGLang(Address(line))),
+    "vllm": (VLLMServer, VLLM),
+}
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ async def test_an_adapter_is_asked_for_by_its_name_and_has_its_models_context(
 
 async def test_an_address_alone_finds_its_kind(server: Server, kind: str) -> None:
     backend: Any = await anyio.to_thread.run_sync(open_backend, server.url)
-    assert type(backend._wire) is KINDS[kind][1]
+    assert type(backend._wire).__name__.lower() == kind
     await backend.aclose()
 
 

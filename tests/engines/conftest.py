@@ -6,14 +6,22 @@ import os
 import signal
 import socket
 import subprocess
+import sysconfig
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from tts.backends.base import Request
+from tts.budget.meter import Meter
+from tts.errors import Unavailable
+from tts.registry import open_backend
 from tts_nano.backend import SHIPPED
 
 ENVIRONMENTS = Path(__file__).parents[2] / ".engines"
@@ -141,3 +149,63 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def server(kind: str, serve: Callable[..., Server]) -> Server:
     return serve(kind)
+
+
+INPROCESS = {
+    "vllm": "max_model_len=2048,dtype=float32,enforce_eager=true,block_size=32,"
+    "distributed_executor_backend=uni",
+    "sglang": "device=cpu,attention_backend=torch_native,dtype=float32,max_total_tokens=50000,"
+    "cuda_graph_backend_decode=disabled,cuda_graph_backend_prefill=disabled,"
+    "enable_priority_scheduling=true",
+}
+
+
+class Lasting:
+    """An engine that outlasts those who close it."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    async def aclose(self) -> None:
+        """Nothing: it is closed, and that looked at, when all tests are done."""
+
+
+@pytest.fixture(scope="session")
+def engine_of_this_process() -> Iterator[Any]:
+    """The one that this interpreter has, if any, with the nano policy."""
+    kind = next((kind for kind in INPROCESS if find_spec(kind)), None)
+    if kind is None:
+        pytest.skip("this interpreter has neither vLLM nor SGLang")
+    backend = open_backend(f"{kind}-inproc:{SHIPPED / 'policy'},options=[{INPROCESS[kind]}]")
+    yield backend
+    anyio.run(closed_for_good, backend)
+
+
+async def closed_for_good(backend: Any) -> None:
+    """Closes twice and is then gone."""
+    await backend.aclose()
+    await backend.aclose()
+    with pytest.raises(Unavailable):
+        await backend.generate(Request((1, 2, 3), 1), Meter())
+
+
+@pytest.fixture
+def inprocess(engine_of_this_process: Any) -> Lasting:
+    return Lasting(engine_of_this_process)
+
+
+@pytest.fixture
+def interpreter(kind: str) -> tuple[Path, dict[str, str]]:
+    """The Python that has an engine, and an environment in which it also has us and pytest."""
+    folder = ENVIRONMENTS / kind
+    if not (folder / "complete.json").exists():
+        pytest.skip(f"no {kind} here: make test-engines")
+    root = ENVIRONMENTS.parent
+    ours = [root, *(root / room for room in ("strategies", "verifiers", "nano", "benchmarks"))]
+    # Ours last, so that what both have is the engine's.
+    paths = [*map(str, ours), sysconfig.get_path("purelib")]
+    environment = {**os.environ, **COMMON, "PYTHONPATH": os.pathsep.join(paths)}
+    return folder / "bin" / "python", environment

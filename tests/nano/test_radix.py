@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import hypothesis.strategies as st
 from hypothesis import given
 
-from tts_nano.radix import Node, RadixTree, common_tokens, key_of
+from tts.backends.decoder.radix import Node, RadixTree, common_tokens, key_of
 
 BLOCK = 4
 TOKENS = st.lists(st.integers(0, 2) | st.integers(250, 260), max_size=18)

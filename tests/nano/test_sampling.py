@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from tts_nano.sampling import Parameters, chances, draw, raw_logprobs
+from tts.backends.decoder.chance import chances
+from tts_nano.sampling import Parameters, draw, raw_logprobs
 
 
 def parameters(rows: int, temperature: float = 1, top_p: float = 1, top_k: int = 0) -> Parameters:

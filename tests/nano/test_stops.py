@@ -6,8 +6,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from tts.backends.decoder.stops import EOS, LOOK, STOP, Stops
 from tts.backends.tokenizer import FolderTokenizer
-from tts_nano.stops import EOS, LOOK, STOP, Stops
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 import anyio
 
 from tts.backends.base import Generation, ModelInfo, Request, Sample
+from tts.backends.checks import check
 from tts.backends.remote.admission import Admission
 from tts.backends.remote.bill import Bill
 from tts.backends.remote.facts import Model
@@ -17,10 +17,8 @@ from tts.backends.remote.siblings import Siblings
 from tts.backends.remote.wire import Wire
 from tts.backends.tokenizer import FolderTokenizer
 from tts.budget.meter import Meter
-from tts.errors import BadReply, ConfigError, Overlong, TTSError, Unavailable, leaves
+from tts.errors import BadReply, TTSError, Unavailable, leaves
 from tts.types import FREE
-
-_ID_FIELDS: Final = ("prompt", "stop_ids", "logprob_ids")
 
 
 class RemoteBackend:
@@ -126,21 +124,6 @@ class RemoteBackend:
 
     def _fitting(self, request: Request) -> Request:
         """`request` as the context window allows it, after a look at everything in it."""
-        context, vocabulary = self.model.context_tokens, self._model.vocabulary
-        if not request.prompt:
-            raise ConfigError("the prompt is empty: there is nothing to go on from")
-        if request.max_tokens < 1 or not request.seeds:
-            raise ConfigError("a request is for at least one token of at least one sample")
-        if not (request.sampling.temperature >= 0 and 0 < request.sampling.top_p <= 1):
-            raise ConfigError(f"{request.sampling}: temperature >= 0 and 0 < top_p <= 1 are needed")
-        for name in _ID_FIELDS:  # engines have died of an id that their model does not have
-            ids = getattr(request, name)
-            if ids and not (min(ids) >= 0 and max(ids) < vocabulary):
-                raise ConfigError(f"{name}: there are token ids outside [0, {vocabulary})")
-        room = context - len(request.prompt)
-        if room < 1:
-            raise Overlong(
-                f"the prompt takes {len(request.prompt)} tokens; {self.model.name} has room for "
-                f"{context}, its answer included"
-            )
+        check(request, self.model, self._model.vocabulary)
+        room = self.model.context_tokens - len(request.prompt)
         return request if request.max_tokens <= room else replace(request, max_tokens=room)

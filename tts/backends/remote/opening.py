@@ -20,7 +20,7 @@ from tts.backends.remote.backend import RemoteBackend
 from tts.backends.remote.facts import Known, model_of, verify
 from tts.backends.remote.line import Line
 from tts.backends.remote.routing import Several
-from tts.backends.remote.sglang import SGLang
+from tts.backends.remote.sglang import Address, SGLang
 from tts.backends.remote.vllm import VLLM
 from tts.backends.remote.wire import Wire
 from tts.errors import ConfigError, Unavailable
@@ -73,7 +73,11 @@ def open_sglang(
     """
     known = Known(tokenizer, parameters, step_tokens, answer_tokens)
     terms = Terms(at_once, seconds, patience, api_key_env)
-    return _opened(addresses, terms, known, partial(SGLang, tempered=tempered, adapter=adapter))
+
+    def wire_of(line: Line) -> Wire:
+        return SGLang(Address(line), tempered=tempered, adapter=adapter)
+
+    return _opened(addresses, terms, known, wire_of)
 
 
 def open_vllm(

@@ -1,4 +1,4 @@
-"""SGLang: `/generate` with token ids both ways.
+"""SGLang: `/generate` with token ids both ways, whichever door leads to the engine.
 
 What its replies are like (0.5.23, seen): `output_ids` keep the stop token; `text` keeps the stop
 string with `no_stop_trim`. Log-probabilities are taken after temperature, unless it is 0 or 1, or
@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
 
 import anyio
 
@@ -37,26 +38,63 @@ _AS_IS: Final = {
 }
 
 
-class SGLang:
-    """Implements `Wire`."""
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What an engine was started with."""
 
-    gathers = True
+    seeds: bool
+    """Whether it looks at seeds."""
+    priorities: int
+    """1: it serves the largest first; -1: the smallest; 0: it has none."""
 
-    def __init__(self, line: Line, *, tempered: bool = False, adapter: str | None = None) -> None:
-        """
-        Args:
-            line: to the server.
-            tempered: content with log-probabilities after temperature.
-            adapter: which of the server's LoRA adapters; None: its model as it is.
-        """
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Features:
+        """By the engine's own names."""
+        order = -1 if settings.get("schedule_low_priority_values_first") else 1
+        return cls(
+            seeds=bool(settings.get("enable_deterministic_inference")),
+            priorities=order if settings.get("enable_priority_scheduling") else 0,
+        )
+
+
+class Door(Protocol):
+    """A way to one engine."""
+
+    @property
+    def name(self) -> str:
+        """Of the engine, in errors."""
+        ...
+
+    async def tell(self) -> tuple[Told, Features]: ...
+
+    async def text_of(self, ids: Sequence[int]) -> str | None: ...
+
+    async def reply(
+        self, body: dict[str, object], begun: Callable[[], None] | None
+    ) -> dict[str, Any]:
+        """The engine's answer to `body`; `begun` is called at its first token."""
+        ...
+
+    async def abort(self, rid: str) -> None:
+        """Have the engine give up a request, whose reply comes then."""
+        ...
+
+    async def answers(self) -> bool: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Address:
+    """The `Door` that is a server's address."""
+
+    def __init__(self, line: Line) -> None:
         self._line = line
-        self._tempered = tempered
-        self._adapter = adapter
-        self._seeds = False
-        self._priorities = 0  # 0: the server has none; -1: it serves the smallest first
-        self._raw = False
 
-    async def tell(self) -> Told:
+    @property
+    def name(self) -> str:
+        return self._line.name
+
+    async def tell(self) -> tuple[Told, Features]:
         try:
             info = await self._line.get("/model_info")
         except BadReply:  # versions before 0.5.4
@@ -71,7 +109,7 @@ class SGLang:
             # The server keeps some tokens of the context to itself.
             context = min(context, int(server.get("max_req_input_len", context)) + 1)
             told = Told(
-                served=self._adapter or info.get("served_model_name", models["data"][0]["id"]),
+                served=info.get("served_model_name", models["data"][0]["id"]),
                 model=info["model_path"],
                 context_tokens=context,
                 cache_tokens=server.get("max_total_num_tokens"),
@@ -79,10 +117,7 @@ class SGLang:
             )
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
             raise BadReply(f"{self._line.name}: this is not an SGLang server") from None
-        self._seeds = bool(server.get("enable_deterministic_inference"))
-        if server.get("enable_priority_scheduling"):
-            self._priorities = -1 if server.get("schedule_low_priority_values_first") else 1
-        return told
+        return told, Features.of(server)
 
     async def text_of(self, ids: Sequence[int]) -> str | None:
         try:
@@ -91,57 +126,7 @@ class SGLang:
         except (BadReply, AttributeError):
             return None
 
-    async def prove(self, ids: Sequence[int]) -> None:
-        told: list[float] = []
-        for temperature in (2.0, 1.0):
-            sampling = Sampling(temperature=temperature)
-            request = Request(tuple(ids), 1, sampling=sampling, logprob_ids=(ids[0],))
-            reply = await self._reply(self._body(request, uuid.uuid4().hex), None)
-            told.extend(self._read(reply, request, Call()).first)
-        self._raw = abs(told[0] - told[1]) < 0.02 * max(1.0, abs(told[1]))
-
-    async def ask(self, request: Request, bill: Bill, begun: Callable[[], None] | None) -> Raw:
-        if not (self._raw or self._tempered or request.sampling.temperature in {0.0, 1.0}):
-            raise ConfigError(
-                f"{self._line.name}: log-probabilities come after temperature "
-                f"{request.sampling.temperature:g}; start the server with "
-                "SGLANG_RETURN_ORIGINAL_LOGPROB=1, or be content with them: tempered=true"
-            )
-        rid = uuid.uuid4().hex
-        body = self._body(request, rid)
-        with bill.call() as call:
-            # A task of its own, so that it can be waited for after a cancellation; cheaper than a
-            # task group, and never left behind.
-            reply = asyncio.ensure_future(self._reply(body, begun))
-            try:
-                return self._read(await asyncio.shield(reply), request, call)
-            except asyncio.CancelledError:
-                if (had := await self._aborted(rid, reply)) is not None:
-                    with suppress(BackendError):
-                        self._read(had, request, call)
-                raise
-
-    async def answers(self) -> bool:
-        return await self._line.answers()
-
-    async def aclose(self) -> None:
-        await self._line.aclose()
-
-    async def _aborted(
-        self, rid: str, reply: asyncio.Future[dict[str, Any]]
-    ) -> dict[str, Any] | None:
-        """Abort the request `rid`; what it replies then, if it does in time."""
-        with anyio.move_on_after(ABORT_SECONDS, shield=True):
-            while not reply.done():  # again, if the abort overtook the request
-                with suppress(BackendError):
-                    await self._line.post("/abort_request", {"rid": rid})
-                await asyncio.wait([reply], timeout=_AGAIN_SECONDS)
-        reply.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([reply])
-        return None if reply.cancelled() or reply.exception() else reply.result()
-
-    async def _reply(
+    async def reply(
         self, body: dict[str, object], begun: Callable[[], None] | None
     ) -> dict[str, Any]:
         if begun is None:
@@ -152,8 +137,93 @@ class SGLang:
                 if "error" in event:
                     raise BadReply(f"{self._line.name}: {message_of(json.dumps(event))}")
                 begun()
-                whole = _joined(whole, event)
+                whole = joined(whole, event)
         return whole
+
+    async def abort(self, rid: str) -> None:
+        with suppress(BackendError):
+            await self._line.post("/abort_request", {"rid": rid})
+
+    async def answers(self) -> bool:
+        return await self._line.answers()
+
+    async def aclose(self) -> None:
+        await self._line.aclose()
+
+
+class SGLang:
+    """Implements `Wire`."""
+
+    gathers = True
+
+    def __init__(self, door: Door, *, tempered: bool = False, adapter: str | None = None) -> None:
+        """
+        Args:
+            door: to the engine.
+            tempered: content with log-probabilities after temperature.
+            adapter: which of the engine's LoRA adapters; None: its model as it is.
+        """
+        self._door = door
+        self._tempered = tempered
+        self._adapter = adapter
+        self._features = Features(seeds=False, priorities=0)
+        self._raw = False
+
+    async def tell(self) -> Told:
+        told, self._features = await self._door.tell()
+        return told if self._adapter is None else replace(told, served=self._adapter)
+
+    async def text_of(self, ids: Sequence[int]) -> str | None:
+        return await self._door.text_of(ids)
+
+    async def prove(self, ids: Sequence[int]) -> None:
+        told: list[float] = []
+        for temperature in (2.0, 1.0):
+            sampling = Sampling(temperature=temperature)
+            request = Request(tuple(ids), 1, sampling=sampling, logprob_ids=(ids[0],))
+            reply = await self._door.reply(self._body(request, uuid.uuid4().hex), None)
+            told.extend(self._read(reply, request, Call()).first)
+        self._raw = abs(told[0] - told[1]) < 0.02 * max(1.0, abs(told[1]))
+
+    async def ask(self, request: Request, bill: Bill, begun: Callable[[], None] | None) -> Raw:
+        if not (self._raw or self._tempered or request.sampling.temperature in {0.0, 1.0}):
+            raise ConfigError(
+                f"{self._door.name}: log-probabilities come after temperature "
+                f"{request.sampling.temperature:g}; start the server with "
+                "SGLANG_RETURN_ORIGINAL_LOGPROB=1, or be content with them: tempered=true"
+            )
+        rid = uuid.uuid4().hex
+        body = self._body(request, rid)
+        with bill.call() as call:
+            # A task of its own, so that it can be waited for after a cancellation; cheaper than a
+            # task group, and never left behind.
+            reply = asyncio.ensure_future(self._door.reply(body, begun))
+            try:
+                return self._read(await asyncio.shield(reply), request, call)
+            except asyncio.CancelledError:
+                if (had := await self._aborted(rid, reply)) is not None:
+                    with suppress(BackendError):
+                        self._read(had, request, call)
+                raise
+
+    async def answers(self) -> bool:
+        return await self._door.answers()
+
+    async def aclose(self) -> None:
+        await self._door.aclose()
+
+    async def _aborted(
+        self, rid: str, reply: asyncio.Future[dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """Abort the request `rid`; what it replies then, if it does in time."""
+        with anyio.move_on_after(ABORT_SECONDS, shield=True):
+            while not reply.done():  # again, if the abort overtook the request
+                await self._door.abort(rid)
+                await asyncio.wait([reply], timeout=_AGAIN_SECONDS)
+        reply.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([reply])
+        return None if reply.cancelled() or reply.exception() else reply.result()
 
     def _body(self, request: Request, rid: str) -> dict[str, object]:
         sampling = request.sampling
@@ -166,11 +236,11 @@ class SGLang:
             "stop": list(request.stop),
             "stop_token_ids": list(request.stop_ids),
         }
-        if self._seeds:
+        if self._features.seeds:
             parameters["sampling_seed"] = request.seeds[0] & 0x7FFFFFFF
         body: dict[str, object] = {
             "rid": rid,
-            "input_ids": request.prompt,
+            "input_ids": list(request.prompt),
             "sampling_params": parameters,
             "return_logprob": True,
         }
@@ -178,8 +248,8 @@ class SGLang:
             body["lora_path"] = self._adapter
         if request.logprob_ids:
             body["token_ids_logprob"] = list(request.logprob_ids)
-        if self._priorities:
-            body["priority"] = self._priorities * request.priority
+        if self._features.priorities:
+            body["priority"] = self._features.priorities * request.priority
         return body
 
     def _read(self, reply: dict[str, Any], request: Request, call: Call) -> Raw:
@@ -194,7 +264,7 @@ class SGLang:
             call.tell(meta["completion_tokens"], meta["prompt_tokens"] - meta["cached_tokens"])
             if finish.get("type") == "abort":
                 raise Unavailable(
-                    f"{self._line.name}: the server gave up: {finish.get('message', 'aborted')}"
+                    f"{self._door.name}: the server gave up: {finish.get('message', 'aborted')}"
                 )
             first: list[float] = []
             if request.logprob_ids:
@@ -209,11 +279,11 @@ class SGLang:
             )
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise BadReply(
-                f"{self._line.name}: a reply without {_one_line(error)}: {str(reply)[:120]}"
+                f"{self._door.name}: a reply without {_one_line(error)}: {str(reply)[:120]}"
             ) from None
 
 
-def _joined(before: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+def joined(before: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
     """What streamed so far; servers send all of it each time, or what is new."""
     meta = event["meta_info"]
     if not before or len(event["output_ids"]) == meta["completion_tokens"]:

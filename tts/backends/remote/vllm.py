@@ -26,12 +26,29 @@ _AS_IS: Final = {
     "repetition_penalty": 1.0,
     "skip_special_tokens": True,
     "include_stop_str_in_output": True,
+}
+_REPLY: Final = {
     "return_token_ids": True,
     "return_tokens_as_token_ids": True,
     "add_special_tokens": False,
 }
 _CACHE: Final = re.compile(r"^vllm:cache_config_info\{(.*)\}", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
+
+
+def sampling_of(request: Request) -> dict[str, object]:
+    """How a request's one sample is drawn and where it ends, by vLLM's names."""
+    sampling = request.sampling
+    return {
+        **_AS_IS,
+        "max_tokens": request.max_tokens,
+        "seed": request.seeds[0],
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "stop": list(request.stop),
+        "stop_token_ids": list(request.stop_ids),
+    }
 
 
 class VLLM:
@@ -129,18 +146,11 @@ class VLLM:
             return None
 
     def _body(self, request: Request) -> dict[str, object]:
-        sampling = request.sampling
         body: dict[str, object] = {
-            **_AS_IS,
+            **sampling_of(request),
+            **_REPLY,
             "model": self._model,
             "prompt": request.prompt,
-            "max_tokens": request.max_tokens,
-            "seed": request.seeds[0],
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "stop": list(request.stop),
-            "stop_token_ids": list(request.stop_ids),
             "logprobs": 0,
         }
         if request.logprob_ids:

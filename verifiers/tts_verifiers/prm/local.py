@@ -1,4 +1,4 @@
-"""Local: heads in this process, on transformers and torch (the extra `hf`)."""
+"""Local: heads in this process, on transformers and torch (the extra `transformers`)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LocalHead:
             import torch
             import transformers
         except ImportError as error:
-            raise PluginError(f"{error}: pip install 'ttsearch[hf]'") from None
+            raise PluginError(f"{error}: pip install 'ttsearch[transformers]'") from None
         if not (Path(folder) / "config.json").is_file():
             raise ConfigError(f"{folder}: no folder of a model (it has no config.json)")
         self._torch = torch

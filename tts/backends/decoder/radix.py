@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from tts_nano.arrays import Integers
+Integers = npt.NDArray[np.int64]
 
 WIDTH = 4
 """Bytes a token in a key."""

@@ -11,19 +11,57 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Generic, Protocol, TypeVar
 
 from tts.backends.base import Generation, Request
 from tts.errors import BackendError, Unavailable
 from tts.types import FREE, Cost
-from tts_nano.engine import Engine
-from tts_nano.job import Job
+
+
+class Work(Protocol):
+    """A request inside an engine; hashable by identity."""
+
+    @property
+    def cost(self) -> Cost:
+        """Exact once the engine has let go of it."""
+        ...
+
+    @property
+    def generation(self) -> Generation:
+        """The reply, once it is done."""
+        ...
+
+
+Job = TypeVar("Job", bound=Work)
+
+
+class Steps(Protocol[Job]):
+    """An engine without threads or clocks. Only one thread at a time calls it."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything."""
+        ...
+
+    def submit(self, request: Request) -> Job:
+        """Take in a request whose prompt leaves room in the context."""
+        ...
+
+    def cancel(self, job: Job) -> None:
+        """Drop a job, wherever it is, and book what it took."""
+        ...
+
+    def step(self) -> list[Job]:
+        """Admit what fits, decode a token of each sample; the jobs done by that."""
+        ...
+
 
 Reply = Generation | BackendError | None
 """What a ticket's future is settled with; None: it was cancelled."""
 
 
 @dataclass(eq=False, slots=True)
-class Ticket:
+class Ticket(Generic[Job]):
     """A request on its way through the worker."""
 
     request: Request
@@ -35,42 +73,46 @@ class Ticket:
     """Exact once `done` is."""
 
 
-class Worker:
+class Worker(Generic[Job]):
     """Runs an engine in a thread of its own, from the first request until closed."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Steps[Job], name: str) -> None:
+        """`name`: of the engine, for its thread and its errors."""
         self._engine = engine
-        self._inbox: SimpleQueue[tuple[str, Ticket | None]] = SimpleQueue()
-        self._open: dict[Job, Ticket] = {}
+        self._name = name
+        self._inbox: SimpleQueue[tuple[str, Ticket[Job] | None]] = SimpleQueue()
+        self._open: dict[Job, Ticket[Job]] = {}
         # Protects the two below: whether the thread takes tickets, seen from any thread.
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._refusal: BackendError | None = None
 
-    def submit(self, request: Request, loop: asyncio.AbstractEventLoop) -> Ticket:
+    def submit(self, request: Request, loop: asyncio.AbstractEventLoop) -> Ticket[Job]:
         """Hand a request over; called in `loop`.
 
         Raises:
             Unavailable: the worker is closed, or the engine died.
         """
-        ticket = Ticket(request, loop, loop.create_future())
+        ticket: Ticket[Job] = Ticket(request, loop, loop.create_future())
         with self._lock:
             if self._refusal is not None:
                 raise Unavailable(str(self._refusal))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tts-nano", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name=f"tts-{self._name}", daemon=True
+                )
                 self._thread.start()
             self._inbox.put(("submit", ticket))
         return ticket
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Ticket[Job]) -> None:
         """Stop serving a ticket; its future gets None, unless something else came first."""
         self._inbox.put(("cancel", ticket))
 
     def close(self) -> None:
         """Fail what is waiting and end the thread; returns when it has ended. Idempotent."""
         with self._lock:
-            self._refusal = self._refusal or Unavailable("the nano engine is closed")
+            self._refusal = self._refusal or Unavailable(f"the {self._name} engine is closed")
             thread = self._thread
         if thread is not None:
             self._inbox.put(("close", None))
@@ -81,9 +123,9 @@ class Worker:
             while self._receive():
                 finished = self._engine.step()
                 self._deliver([(self._close(job), job.generation) for job in finished])
-            reason: BackendError = Unavailable("the nano engine is closed")
+            reason: BackendError = Unavailable(f"the {self._name} engine is closed")
         except BaseException as error:  # whatever it is, those who wait must hear of it
-            reason = BackendError(f"the nano engine died: {type(error).__name__}: {error}")
+            reason = BackendError(f"the {self._name} engine died: {type(error).__name__}: {error}")
             reason.__cause__ = error
         with self._lock:  # from here on nothing comes in
             self._refusal = self._refusal or reason
@@ -96,14 +138,14 @@ class Worker:
                 case ("submit", Ticket() as ticket):
                     ticket.job = self._engine.submit(ticket.request)
                     self._open[ticket.job] = ticket
-                case ("cancel", Ticket(job=Job() as job)) if job in self._open:
+                case ("cancel", Ticket(job=job)) if job is not None and job in self._open:
                     self._engine.cancel(job)
                     self._deliver([(self._close(job), None)])
                 case ("close", _):
                     return False
         return True
 
-    def _close(self, job: Job) -> Ticket:
+    def _close(self, job: Job) -> Ticket[Job]:
         """The ticket of a job that is over, with what it cost."""
         ticket = self._open.pop(job)
         ticket.cost = job.cost
@@ -125,9 +167,9 @@ class Worker:
         self._open.clear()
         self._deliver([(ticket, reason) for ticket in tickets])
 
-    def _deliver(self, replies: Sequence[tuple[Ticket, Reply]]) -> None:
+    def _deliver(self, replies: Sequence[tuple[Ticket[Job], Reply]]) -> None:
         """Settle futures, with one callback for each event loop."""
-        loops: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, Reply]]] = {}
+        loops: dict[asyncio.AbstractEventLoop, list[tuple[Ticket[Job], Reply]]] = {}
         for ticket, reply in replies:
             loops.setdefault(ticket.loop, []).append((ticket, reply))
         for loop, settled in loops.items():
@@ -137,7 +179,7 @@ class Worker:
                 continue
 
 
-def _settle(replies: Sequence[tuple[Ticket, Reply]]) -> None:
+def _settle(replies: Sequence[tuple[Ticket[Job], Reply]]) -> None:
     for ticket, reply in replies:
         if ticket.done.done():
             continue

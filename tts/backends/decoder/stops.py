@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from tts_nano.arrays import Flags
+Flags = npt.NDArray[np.uint8]
 
 STOP, EOS, LOOK = 1, 2, 4
 """Flags of a token: it ends a sample; it ends an answer; a stop string may end in it."""
