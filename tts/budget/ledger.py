@@ -38,6 +38,8 @@ class Waiter:
     order: tuple[int, int]  # (-depth, arrival): the deepest first, then the longest waiting
     amount: Amount
     granted: bool = False
+    gone: bool = False
+    """Cancelled; what is left of it in the queue is passed over."""
     woken: anyio.Event = field(default_factory=anyio.Event)
     """Set when it is granted, and when it should consider whether there is any hope."""
 
@@ -55,7 +57,8 @@ class Purse:
         self.held = NOTHING
         self._open = 0  # holds that are not settled
         self._reserve = reserve
-        self._waiters: list[Waiter] = []
+        self._waiters: list[Waiter] = []  # a heap
+        self._hopeless: dict[Waiter, None] = {}  # those who can never fit, as things stand
         self._arrivals = count()
 
     @property
@@ -78,20 +81,21 @@ class Purse:
     @property
     def shortfall(self) -> Amount:
         """What is missing for the first who waits, when nothing is held."""
-        if not self._waiters:
+        waiting = [each for each in (*self._waiters, *self._hopeless) if not each.gone]
+        if not waiting:
             return NOTHING
-        used = self._waiters[0].amount.plus(self.spent).plus(self._reserve)
+        used = min(waiting).amount.plus(self.spent).plus(self._reserve)
         pairs = zip(used, self.limit, strict=True)
         return Amount(*(max(0.0, wanted - limit) for wanted, limit in pairs))
 
     def raise_limit(self, amount: Amount) -> None:
         """Let `amount` more be spent."""
         self.limit = self.limit.plus(amount)
-        self._serve()
+        self._hope()
 
     def has_room(self, amount: Amount) -> bool:
         """Whether `amount` could be held at once, and nobody waits."""
-        return not self._waiters and self._fits(amount)
+        return not self._waiters and not self._hopeless and self._fits(amount)
 
     async def acquire(self, amount: Amount, depth: int, give_up: Callable[[], None]) -> None:
         """Hold `amount`; wait for it if need be. `give_up` is called when it can never fit."""
@@ -108,9 +112,10 @@ class Purse:
             if waiter.granted:
                 self.settle(amount, NOTHING)
                 self.close()
+            elif waiter in self._hopeless:
+                del self._hopeless[waiter]  # which makes room for nobody
             else:
-                self._waiters.remove(waiter)
-                heapq.heapify(self._waiters)
+                waiter.gone = True
                 self._serve()
             raise
 
@@ -143,7 +148,7 @@ class Purse:
         """Open what was kept back to everybody."""
         if any(self._reserve):
             self._reserve = NOTHING
-            self._serve()
+            self._hope()
 
     def _fits(self, amount: Amount) -> bool:
         return amount.plus(self.spent).plus(self.held).plus(self._reserve).within(self.limit)
@@ -156,25 +161,29 @@ class Purse:
         """Grant in order. One that may fit later is not overtaken by those behind it; one that
         can never fit (what is spent never comes back) steps aside.
         """
-        if not self._waiters:
-            return
-        hopeless: list[Waiter] = []
         while self._waiters:
             waiter = self._waiters[0]
-            if self._fits(waiter.amount):
+            if waiter.gone:
+                heapq.heappop(self._waiters)
+            elif self._fits(waiter.amount):
                 heapq.heappop(self._waiters)
                 self._take(waiter.amount)
                 waiter.granted = True
                 waiter.woken.set()
             elif self.may_fit(waiter.amount):
-                break
+                return
             else:
-                hopeless.append(heapq.heappop(self._waiters))
-        alone = not self._waiters and not self._open
-        for waiter in hopeless:
-            heapq.heappush(self._waiters, waiter)
-            if alone:
+                self._hopeless[heapq.heappop(self._waiters)] = None
+        if not self._open:
+            for waiter in self._hopeless:
                 waiter.woken.set()
+
+    def _hope(self) -> None:
+        """There is more to be had: who stepped aside waits again."""
+        for waiter in self._hopeless:
+            heapq.heappush(self._waiters, waiter)
+        self._hopeless.clear()
+        self._serve()
 
 
 class Hold:
