@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from training.loop import Forward
 from training.verifier.conversation import Mode, Piece, Solved, consensus, signs, written
+from training.verifier.drills import drill
 from training.verifier.slips import with_slip
 from tts_nano.problems import FAMILIES, Difficulty, NanoProblem, draw_problem, solution
 
@@ -24,6 +25,8 @@ WARM_UP: Final = 0.15
 """Share of training in which there are more synthetic and only short problems."""
 LATE: Final = 0.4
 """Share of training after which the analysis of right steps mostly carries no loss."""
+DRILLS: Final = 0.15
+"""Share of the examples that are drills."""
 SLIPPED: Final = 0.65
 """Share of the synthetic solutions that are made wrong."""
 OPERATION_WEIGHTS: Final = (3, 4, 4, 3, 2, 1, 1)
@@ -128,6 +131,8 @@ class Stream:
         return len(self.pools[index]) >= (_POOL if index == 0 else SHELVES[index].rows)
 
     def _example(self, progress: float) -> Example:
+        if not self.discriminative and self.rng.random() < DRILLS:
+            return Example(*self._ids(drill(self.rng)))
         while True:
             synthetic = self.rng.random() < SYNTHETIC[progress >= WARM_UP] or not self.rollouts
             found = self._synthetic(progress) if synthetic else self._natural()
