@@ -90,6 +90,11 @@ class Server:
             time.sleep(0.5)
         pytest.fail(f"{self.kind} did not serve within {START_SECONDS:g} s")
 
+    @property
+    def group(self) -> int:
+        """The process group of all its processes; 0 if it is not running."""
+        return 0 if self._process is None else self._process.pid
+
     def _tokenizer(self) -> Path:
         """The model's tokenizer in a folder of its own.
 
@@ -125,16 +130,16 @@ def _is(line: str, name: str) -> bool:
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Server]]:
     """The server of an engine and one of our models, started when it is first asked for."""
-    servers: dict[tuple[str, str], Server] = {}
+    servers: dict[tuple[str, str, int], Server] = {}
 
-    def started(kind: str, model: str = "policy") -> Server:
+    def started(kind: str, model: str = "policy", copy: int = 1) -> Server:
         if not (ENVIRONMENTS / kind / "complete.json").exists():
             pytest.skip(f"no {kind} here: make test-engines")
-        if (kind, model) not in servers:
+        if (kind, model, copy) not in servers:
             log = tmp_path_factory.mktemp(kind) / f"{model}.log"
-            server = servers[kind, model] = Server(kind, SHIPPED / model, log)
+            server = servers[kind, model, copy] = Server(kind, SHIPPED / model, log)
             server.start()
-        return servers[kind, model]
+        return servers[kind, model, copy]
 
     yield started
     for server in servers.values():
