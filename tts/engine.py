@@ -13,7 +13,7 @@ import anyio
 from tts.answers import AnswerChecker
 from tts.budget.bank import Bank
 from tts.budget.budget import UNLIMITED, Amount, Budget
-from tts.budget.ledger import Purse
+from tts.budget.purse import Purse
 from tts.config import make
 from tts.errors import ConfigError, TTSError, leaves, unknown
 from tts.events import Event

@@ -13,7 +13,8 @@ from tts.bid import worth_of_more
 from tts.budget.bank import Client
 from tts.budget.budget import Budget
 from tts.budget.evidence import Evidence
-from tts.budget.ledger import Ledger, Listener, Purse
+from tts.budget.ledger import Ledger, Listener
+from tts.budget.purse import Purse
 from tts.errors import BackendError, ConfigError, TTSError, leaves
 from tts.events import Event, Held, Judged, Settled, Started, Stopped, StopReason
 from tts.journal import Journal

@@ -5,7 +5,7 @@ import pytest
 
 from tts import Budget, Engine, LanguagePolicy, Problem, StopReason, solve_sync
 from tts.backends.fake import FakeBackend
-from tts.budget.ledger import Purse
+from tts.budget.purse import Purse
 from tts.errors import BackendError, ConfigError, Overlong, Unavailable
 from tts.events import Added, Event, Started, Stopped
 from tts.run import Pool

@@ -90,10 +90,10 @@ def test_the_output_of_code_is_what_python_prints(capsys: pytest.CaptureFixture[
             assert capsys.readouterr().out.strip() == each.output
 
 
-def test_the_analysis_of_a_wrong_value_does_not_contain_it() -> None:
+def test_the_analysis_works_a_value_out_before_it_names_the_wrong_one() -> None:
     problem = posed("reduction", "Evaluate 85 * 3 - 59 * 4.")
     found = critique(problem, None, "85 * 3 = 265, so 265 - 59 * 4.")
-    assert found.analysis == "85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255, and so 255 - 59 * 4."
+    assert found.analysis == "85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255 == 265: 2 2, 5 6: False."
     assert found.code == "print(85 * 3 == 265, 85 * 3 - 59 * 4 == 265 - 59 * 4)"
     assert found.output == "False False"
     assert not found.right
@@ -145,7 +145,8 @@ def test_a_move_is_done_again_on_both_sides_of_the_equation() -> None:
     problem = posed("equations", "Solve (3 * x + 14) * 2 - 5 = 95.")
     found = critique(problem, None, "Add 5: 95 + 5 = 100, so (3 * x + 14) * 2 = 100.")
     assert found.analysis == (
-        "Add 5: 95 + 5: 5 + 5 = 10, 9 + 1 = 10: 100, and so (3 * x + 14) * 2 = 100."
+        "Add 5: 95 + 5: 5 + 5 = 10, 9 + 1 = 10: 100 == 100: 1 1, 0 0, 0 0: True, "
+        "and so (3 * x + 14) * 2 = 100."
     )
     assert found.code == (
         "x = 7\nprint(95 + 5 == 100, ((3 * x + 14) * 2 - 5) + 5 == (3 * x + 14) * 2, 95 + 5 == 100)"
@@ -186,7 +187,7 @@ def test_text_that_is_no_step_is_refused(step: str) -> None:
 def test_a_deliberate_error_spoils_the_analysis_and_not_the_code() -> None:
     problem, step = posed("reduction", "Evaluate 3 + 4."), "3 + 4 = 7, so 7."
     spoilt, sound = critique(problem, None, step, error=1), critique(problem, None, step)
-    assert spoilt.analysis == "3 + 4: 8, and so 8."
+    assert spoilt.analysis == "3 + 4: 8 == 7: 8 7: False."
     assert (spoilt.code, spoilt.output) == (sound.code, sound.output)
 
 
@@ -202,7 +203,8 @@ def test_the_conversation_is_spelt_byte_for_byte() -> None:
         "<output>\n**Judgement**: $\\boxed{No}$\n</output>\n<|im_end|>\n"
     )
     assert text(solved, "cot").endswith(
-        "and so 7.\n</analyze>\n<output>\n**Judgement**: $\\boxed{No}$\n</output>\n<|im_end|>\n"
+        "3 + 4: 7 == 8: 7 8: False.\n</analyze>\n"
+        "<output>\n**Judgement**: $\\boxed{No}$\n</output>\n<|im_end|>\n"
     )
     assert text(solved, "direct").endswith(
         "<|im_start|>assistant\n<output>\n**Judgement**: $\\boxed{No}$\n</output>\n<|im_end|>\n"

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.budget.budget import NOTHING, Amount, Rates
-from tts.budget.ledger import Ledger, Listener, Purse
+from tts.budget.ledger import Ledger, Listener
 from tts.budget.prices import Prices
+from tts.budget.purse import Purse
 from tts.errors import PluginError
 from tts.types import POLICY, VERIFIER, Cost
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tts.budget.budget import Amount
-from tts.budget.ledger import Purse
+from tts.budget.purse import Purse
 
 
 @dataclass(eq=False, slots=True)

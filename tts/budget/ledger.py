@@ -8,182 +8,20 @@ swallow. The deepest waiter goes first, so that what was begun gets finished.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from itertools import count
 
-import anyio
-from anyio.lowlevel import checkpoint
-
 from tts.budget.budget import NOTHING, Amount, Rates
 from tts.budget.meter import Meter
+from tts.budget.purse import Purse
 from tts.errors import PluginError
 from tts.types import FREE, Account, Cost, Key
 
-_TURNS = 8
-"""Turns of the event loop for which somebody without hope lets others speak: one who has just
-settled may be about to ask for less."""
-
 Bounds = Mapping[Account, Cost]
 """The most that a piece of work can cost each account."""
-
-
-@dataclass(eq=False, slots=True)
-class Waiter:
-    """Somebody who waits for `amount`."""
-
-    order: tuple[int, int]  # (-depth, arrival): the deepest first, then the longest waiting
-    amount: Amount
-    granted: bool = False
-    gone: bool = False
-    """Cancelled; what is left of it in the queue is passed over."""
-    woken: anyio.Event = field(default_factory=anyio.Event)
-    """Set when it is granted, and when it should consider whether there is any hope."""
-
-    def __lt__(self, other: Waiter) -> bool:
-        return self.order < other.order
-
-
-class Purse:
-    """One limit: what is spent, what is held, who waits. Purses may stand behind one another."""
-
-    def __init__(self, limit: Amount, reserve: Amount = NOTHING) -> None:
-        """`reserve` is kept back from `acquire` until `release_reserve`; see `limit`."""
-        self.limit = limit
-        self.spent = NOTHING
-        self.held = NOTHING
-        self._open = 0  # holds that are not settled
-        self._reserve = reserve
-        self._waiters: list[Waiter] = []  # a heap
-        self._hopeless: dict[Waiter, None] = {}  # those who can never fit, as things stand
-        self._arrivals = count()
-
-    @property
-    def left(self) -> float:
-        """Share of the scarcest unit that is neither spent nor held, in [0, 1]."""
-        used = self.spent.plus(self.held)
-        return min(
-            (
-                max(0.0, 1 - part / whole) if whole else 0.0
-                for part, whole in zip(used, self.limit, strict=True)
-            ),
-            default=1.0,
-        )
-
-    def may_fit(self, amount: Amount) -> bool:
-        """Whether `amount` can be held, now or when all that is held has been given back."""
-        # Added up in the order of `_fits`, so that fractions are rounded alike.
-        return amount.plus(self.spent).plus(NOTHING).plus(self._reserve).within(self.limit)
-
-    @property
-    def shortfall(self) -> Amount:
-        """What is missing for the first who waits, when nothing is held."""
-        waiting = [each for each in (*self._waiters, *self._hopeless) if not each.gone]
-        if not waiting:
-            return NOTHING
-        used = min(waiting).amount.plus(self.spent).plus(self._reserve)
-        pairs = zip(used, self.limit, strict=True)
-        return Amount(*(max(0.0, wanted - limit) for wanted, limit in pairs))
-
-    def raise_limit(self, amount: Amount) -> None:
-        """Let `amount` more be spent."""
-        self.limit = self.limit.plus(amount)
-        self._hope()
-
-    def has_room(self, amount: Amount) -> bool:
-        """Whether `amount` could be held at once, and nobody waits."""
-        return not self._waiters and not self._hopeless and self._fits(amount)
-
-    async def acquire(self, amount: Amount, depth: int, give_up: Callable[[], None]) -> None:
-        """Hold `amount`; wait for it if need be. `give_up` is called when it can never fit."""
-        if not self._waiters and self._fits(amount):
-            self._take(amount)
-            return
-        waiter = Waiter((-depth, next(self._arrivals)), amount)
-        heapq.heappush(self._waiters, waiter)
-        try:
-            self._serve()
-            while not await self._granted(waiter):
-                give_up()
-        except BaseException:
-            if waiter.granted:
-                self.settle(amount, NOTHING)
-                self.close()
-            elif waiter in self._hopeless:
-                del self._hopeless[waiter]  # which makes room for nobody
-            else:
-                waiter.gone = True
-                self._serve()
-            raise
-
-    async def _granted(self, waiter: Waiter) -> bool:
-        """Wait for `waiter`'s turn; False if it can never come."""
-        while not waiter.granted:
-            await waiter.woken.wait()
-            waiter.woken = anyio.Event()
-            for _ in range(_TURNS):
-                if waiter.granted or self._open:
-                    break
-                await checkpoint()
-            else:
-                return False
-        return True
-
-    def settle(self, held: Amount, spent: Amount) -> None:
-        """Part of a hold is over: `held` is free again, `spent` is gone."""
-        self.held = self.held.minus(held)
-        self.spent = self.spent.plus(spent)
-
-    def close(self) -> None:
-        """A hold is over."""
-        self._open -= 1
-        if not self._open:
-            self.held = NOTHING  # whatever fractions of a cent were rounded to
-        self._serve()
-
-    def release_reserve(self) -> None:
-        """Open what was kept back to everybody."""
-        if any(self._reserve):
-            self._reserve = NOTHING
-            self._hope()
-
-    def _fits(self, amount: Amount) -> bool:
-        return amount.plus(self.spent).plus(self.held).plus(self._reserve).within(self.limit)
-
-    def _take(self, amount: Amount) -> None:
-        self.held = self.held.plus(amount)
-        self._open += 1
-
-    def _serve(self) -> None:
-        """Grant in order. One that may fit later is not overtaken by those behind it; one that
-        can never fit (what is spent never comes back) steps aside.
-        """
-        while self._waiters:
-            waiter = self._waiters[0]
-            if waiter.gone:
-                heapq.heappop(self._waiters)
-            elif self._fits(waiter.amount):
-                heapq.heappop(self._waiters)
-                self._take(waiter.amount)
-                waiter.granted = True
-                waiter.woken.set()
-            elif self.may_fit(waiter.amount):
-                return
-            else:
-                self._hopeless[heapq.heappop(self._waiters)] = None
-        if not self._open:
-            for waiter in self._hopeless:
-                waiter.woken.set()
-
-    def _hope(self) -> None:
-        """There is more to be had: who stepped aside waits again."""
-        for waiter in self._hopeless:
-            heapq.heappush(self._waiters, waiter)
-        self._hopeless.clear()
-        self._serve()
 
 
 class Hold:

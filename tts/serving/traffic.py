@@ -141,27 +141,28 @@ def verifier_traffic(work: Work, lengths: Lengths) -> Traffic:
     )
 
 
-_OPERATIONS: Final[Mapping[type[ast.operator], Callable[[int, int], int]]] = {
+_OPERATIONS: Final[Mapping[type[ast.operator], Callable[[float, float], float]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
 }
-_FUNCTIONS: Final[Mapping[str, Callable[..., int]]] = {"max": max, "min": min}
+_FUNCTIONS: Final[Mapping[str, Callable[..., float]]] = {"max": max, "min": min}
 
 
 def evaluated(expression: str, names: Mapping[str, object]) -> int:
-    """A bill's arithmetic: whole numbers, names, + - * //, max and min.
+    """A bill's arithmetic, rounded up: numbers, names, + - * // **, max and min.
 
     Raises:
         ConfigError: it is something else, or a name in it is not among `names`.
     """
 
-    def value(node: ast.expr) -> int:
+    def value(node: ast.expr) -> float:
         match node:
-            case ast.Constant(value=int(number)):
+            case ast.Constant(value=int(number) | float(number)):
                 return number
-            case ast.Name(id=name) if isinstance(known := names.get(name), int):
+            case ast.Name(id=name) if isinstance(known := names.get(name), int | float):
                 return known
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
                 return _OPERATIONS[type(op)](value(left), value(right))
@@ -173,4 +174,4 @@ def evaluated(expression: str, names: Mapping[str, object]) -> int:
         tree = ast.parse(expression, mode="eval")
     except SyntaxError:
         raise ConfigError(f"the bill {expression!r} is no arithmetic") from None
-    return value(tree.body)
+    return math.ceil(value(tree.body))

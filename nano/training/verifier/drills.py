@@ -12,7 +12,7 @@ from typing import Final
 
 from training.verifier.conversation import Piece
 from training.verifier.slips import slipped
-from training.verifier.teacher import by_digits
+from training.verifier.teacher import by_digits, side_by_side
 from tts_nano.problems.expression import Binary, show, value
 
 LINES: Final = 12
@@ -31,7 +31,7 @@ def _line(operation: Binary, rng: random.Random) -> list[Piece]:
         Piece(f"{show(operation)}: ", 0.0),
         Piece(f"{by_digits(operation)}{total} == ", 1.0),
         Piece(claimed, 0.0),
-        Piece(f": {total == claimed}.\n", 1.0),
+        Piece(f": {side_by_side(total, claimed)}: {total == claimed}.\n", 1.0),
     ]
 
 

@@ -1,13 +1,13 @@
 r"""The teacher: writes the critique that a careful reader of one step would write.
 
 The analysis works out from the state before the step what the step should be: the operation, its
-digits where it has several, the value. Only then comes the value that is claimed, and whether it is
-the same; if so, what the problem becomes. A problem in words is read phrase by phrase, from the
-inside.
+digits where it has several, the value. Only then comes the value that is claimed, and, digit by
+digit, whether it is the same; if so, what the problem becomes. A problem in words is read phrase by
+phrase, from the inside.
 
-    85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255 == 255: True, and so 255 - 59 * 4.
-    85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255 == 265: False.
-    Add 5: 95 + 5: 5 + 5 = 10, 9 + 1 = 10: 100 == 100: True, and so (3 * x + 14) * 2 = 100.
+    85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255 == 255: 2 2, 5 5, 5 5: True, and so 255 - 59 * 4.
+    85 * 3: 5 * 3 = 15, 8 * 3 + 1 = 25: 255 == 265: 2 2, 5 6: False.
+    Divide by 3: 36 / 3: 12 == 12: 1 1, 2 2: True, and so x = 12.
     The problem is 37 + 48, (37 + 48) * 3, 59 * 4, (37 + 48) * 3 - 59 * 4.
     The state is x = 12.
 
@@ -31,6 +31,7 @@ x is divided, it is a fraction, so that nothing is rounded:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 from training.verifier.execute import IMPORT, approves, run
@@ -152,10 +153,23 @@ def _compared(operation: Binary, error: int, found: Claim, then: str) -> str:
     total = value(operation)
     if total is None:
         raise ValueError(f"no value: {show(operation)}")
-    worked = str(total + error)
-    if worked != found.right:
-        return f"{worked} == {found.right}: False."
-    return f"{worked} == {found.right}: True, and so {then}."
+    worked, claimed = str(total + error), found.right or ""
+    ends = f": True, and so {then}." if worked == claimed else ": False."
+    return f"{worked} == {claimed}: {side_by_side(worked, claimed)}{ends}"
+
+
+def side_by_side(one: str, other: str) -> str:
+    """Two numbers digit by digit, up to the first that differs: `2 2, 5 6` for 255 and 265.
+
+    To see at a glance whether two numbers are the same is beyond so small a model; whether two
+    digits are that stand next to each other is not. `?` stands for a digit that is not there.
+    """
+    pairs: list[str] = []
+    for a, b in zip_longest(one, other, fillvalue="?"):
+        pairs.append(f"{a} {b}")
+        if a != b:
+            break
+    return ", ".join(pairs)
 
 
 def _added(a: int, b: int) -> list[str]:
