@@ -205,3 +205,12 @@ class TestServers:
         await several.aclose()
         with pytest.raises(Unavailable):
             await several.generate(Request((1, 2), 1), Meter())
+
+
+async def test_what_a_search_knows_of_a_prompt_is_not_charged_behind_copies() -> None:
+    several = Several([("http://a", Copy()), ("http://b", Copy())], patience=1)
+    request = Request(prompt(1), 8)
+    meter = Meter(known=len(request.prompt) - 1)
+    await several.generate(request, meter)
+    assert meter.cost.prompt_tokens == len(request.prompt)
+    assert meter.cost.recomputed_tokens == len(request.prompt) - 1

@@ -27,14 +27,15 @@ class Meter:
     """Of this, what calls took that gave nothing, because they were cancelled or failed."""
 
     def add(self, other: Meter) -> None:
-        """Book all that is on `other`."""
-        self.cost += other.cost
+        """Book all that is on `other`, which is that of one request where `known` is set."""
+        self.cost += other.cost.where_known(self.known)
         self.wasted += other.wasted
 
     def lose(self, other: Meter) -> None:
         """Book all that is on `other`, whose calls gave what will not be used."""
-        self.cost += other.cost
-        self.wasted += other.cost
+        cost = other.cost.where_known(self.known)
+        self.cost += cost
+        self.wasted += cost
 
     @contextmanager
     def call(self, bound: Cost) -> Iterator[Reading]:
