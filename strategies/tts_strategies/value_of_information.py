@@ -12,6 +12,7 @@ become too dear. A wrong step settles a vote: what follows it is not judged.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -151,7 +152,9 @@ class ValueOfInformation:
         first = state.first_votes.price(sample)
         more = state.more_votes.price(first)
         offers: list[tuple[float, Offer]] = []
-        if len(state.solutions) < self.at_most and search.can_complete(search.root):
+        # Without a solution there is nothing else to do: let the budget say that there is no room.
+        room = not state.solutions or search.can_complete(search.root)
+        if len(state.solutions) < self.at_most and room:
             for verified in (False, True):
                 price = sample + first if verified else sample
                 offers += [
@@ -165,7 +168,8 @@ class ValueOfInformation:
                     (_price(sorted(heard)[: offer.actions], first, more), offer)
                     for offer in voting(tally, evidence, search.rng, label, heard)
                 ]
-        return offers
+        rest = _rest(search)
+        return [each for each in offers if each[0] <= rest or each[1].actions == 1]
 
     def _askable(self, search: Search, state: _State, label: int) -> list[_Solution]:
         return [
@@ -210,6 +214,12 @@ async def _judged(search: Search, end: Node) -> bool:
             return False
         await search.judge(node)
     return True
+
+
+def _rest(search: Search) -> float:
+    """What is left to spend, in the unit of prices: no plan is longer than that."""
+    spent, left = sum(search.spent.values()), search.budget_left
+    return spent * left / (1 - left) if spent and left < 1 else math.inf
 
 
 def _price(heard: list[int], first: float, more: float) -> float:
