@@ -9,7 +9,7 @@ ask for is drawn once and paid for by both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -53,6 +53,9 @@ class Bought:
     """The answer of each solution that was judged, and whether it was found right."""
 
 
+Work = Stage[NanoProblem, Bought]
+
+
 @dataclass(frozen=True)
 class NanoBudgets:
     """Budgets double from `least` MFLOPs, `octaves` times."""
@@ -74,12 +77,14 @@ class NanoBudgets:
 
     async def run(self, study: Study) -> Report:
         """Choose on `dev`, then show: two waves."""
-        budgets = [self.least * 2**octave for octave in range(self.octaves + 1)]
-        rows: list[tuple[Cell, ...]] = []
         async with AsyncExitStack() as stack:
             shop = _Shop(self, stack)
-            for level in levels(self.levels, LEVELS):
-                rows += await self._level(study, shop, level, budgets)
+            rounds = [_Round(self, level) for level in levels(self.levels, LEVELS)]
+            tried = iter(await study.wave([each for r in rounds for each in r.trials(shop)]))
+            for each in rounds:
+                each.choose(tried)
+            shown = iter(await study.wave([each for r in rounds for each in r.shows(shop)]))
+            rows = [row for each in rounds for row in each.rows(shown)]
         columns = (
             "level",
             "MFLOPs",
@@ -100,87 +105,18 @@ class NanoBudgets:
         title = f"{self.problems} held-out problems of {self.family} a level"
         return Report(title, columns, tuple(rows), notes)
 
-    async def _level(
-        self, study: Study, shop: _Shop, level: int, budgets: list[float]
-    ) -> list[tuple[Cell, ...]]:
-        votes = [int(each) for each in self.votes.split(",")]
-        templates = self.strategies.split()
-        dev = self._drawn(level, "dev", self.chosen_on)
-        tried = await study.wave(
-            [
-                shop.stage(f"level {level}, V={count} on dev", budget, dev, Fixed(_ALL, count))
-                for budget in budgets
-                for count in votes
-            ]
-        )
-        priced = await study.wave(
-            [
-                shop.stage(
-                    f"level {level}, price of {template}",
-                    None,
-                    dev[:_PRICED_ON],
-                    _wide(template, _PRICED_AT),
-                )
-                for template in templates
-            ]
-        )
-        prices = [_mean(each.flops for each in bought) / _PRICED_AT for bought in priced]
-        online = self._online([each for bought in tried for each in bought], dev, max(votes))
-        test = self._drawn(level, "test", self.problems)
-        arms: list[tuple[float, str, Strategy]] = []
-        for at, budget in enumerate(budgets):
-            found = tried[at * len(votes) : (at + 1) * len(votes)]
-            best = max(zip(votes, found, strict=True), key=lambda each: sum(_right(dev, each[1])))
-            arms.append((budget, _PLAIN, Fixed(_ALL, 0)))
-            arms.append((budget, f"{_FIXED}: V={best[0]}", Fixed(_ALL, best[0])))
-            arms.append((budget, _ONLINE, online))
-            for template, price in zip(templates, prices, strict=True):
-                wide = _wide(template, int(budget * 1e6 / price))
-                arms.append((budget, f"{wide}", wide))
-        shown = await study.wave(
-            [
-                shop.stage(f"level {level}, {name}", budget, test, strategy)
-                for budget, name, strategy in arms
-            ]
-        )
-        rows: list[tuple[Cell, ...]] = []
-        plain = fixed = [0.0]
-        for (budget, name, _), bought in zip(arms, shown, strict=True):
-            right = _right(test, bought)
-            plain = right if name == _PLAIN else plain
-            fixed = right if name.startswith(_FIXED) else fixed
-            rows.append(
-                (
-                    level,
-                    f"{budget:.0f}",
-                    name,
-                    estimate(right, self.seed),
-                    None if right is plain else difference(right, plain, self.seed),
-                    None if right in (plain, fixed) else difference(right, fixed, self.seed),
-                    round(_mean(each.flops for each in bought) / 1e6),
-                    round(_mean(each.solutions for each in bought), 1),
-                    _mean(each.wasted for each in bought),
-                )
-            )
-        return rows
+    @property
+    def budgets(self) -> list[float]:
+        """In MFLOPs."""
+        return [self.least * 2**octave for octave in range(self.octaves + 1)]
 
-    def _online(
-        self, tried: Sequence[Bought], dev: Sequence[NanoProblem], votes: int
-    ) -> ValueOfInformation:
-        """The scheduler, told how often right and wrong solutions of `dev` were found right."""
-        heard: dict[bool, list[bool]] = {True: [], False: []}
-        for at, bought in enumerate(tried):
-            for answer, approved in bought.approved:
-                heard[answer == dev[at % len(dev)].answer].append(approved)
-        right, wrong = (
-            min(max(_mean(heard[kind]), _LEAST_RATE), 1 - _LEAST_RATE) if heard[kind] else 0.5
-            for kind in (True, False)
-        )
-        return ValueOfInformation(
-            approves_right=right, approves_wrong=wrong, scatter=self.scatter, votes=votes
-        )
+    @property
+    def counts(self) -> list[int]:
+        """Of votes, tried as V."""
+        return [int(each) for each in self.votes.split(",")]
 
-    def _drawn(self, level: int, split: Split, count: int) -> list[NanoProblem]:
+    def drawn(self, level: int, split: Split, count: int) -> list[NanoProblem]:
+        """The problems of a level."""
         return [
             generate(self.family, level, seed, split)
             for seed in range(_FIRST_SEED, _FIRST_SEED + count)
@@ -198,6 +134,88 @@ class NanoBudgets:
         return Engine(LanguagePolicy(Memory(open_backend(self.policy))), judge, seed=self.seed)
 
 
+class _Round:
+    """Everything about one level."""
+
+    def __init__(self, knobs: NanoBudgets, level: int) -> None:
+        self._knobs = knobs
+        self._level = level
+        self._dev = knobs.drawn(level, "dev", knobs.chosen_on)
+        self._test = knobs.drawn(level, "test", knobs.problems)
+        self._templates = knobs.strategies.split()
+        self._arms: list[tuple[float, str, Strategy]] = []
+
+    def trials(self, shop: _Shop) -> Iterator[Work]:
+        """What has to be known before arms are chosen."""
+        for budget in self._knobs.budgets:
+            for count in self._knobs.counts:
+                name = f"level {self._level}, V={count} on dev"
+                yield shop.stage(name, budget, self._dev, Fixed(_ALL, count))
+        for template in self._templates:
+            name = f"level {self._level}, price of {template}"
+            some = self._dev[:_PRICED_ON]
+            yield shop.stage(name, None, some, _wide(template, _PRICED_AT))
+
+    def choose(self, tried: Iterator[list[Bought]]) -> None:
+        """The arms, by what `trials` found."""
+        budgets, counts = self._knobs.budgets, self._knobs.counts
+        pairs = [[next(tried) for _ in counts] for _ in budgets]
+        prices = [_mean(each.flops for each in next(tried)) / _PRICED_AT for _ in self._templates]
+        online = self._online([each for found in pairs for bought in found for each in bought])
+        for budget, found in zip(budgets, pairs, strict=True):
+            right = [sum(_right(self._dev, bought)) for bought in found]
+            best = counts[right.index(max(right))]
+            self._arms.append((budget, _PLAIN, Fixed(_ALL, 0)))
+            self._arms.append((budget, f"{_FIXED}: V={best}", Fixed(_ALL, best)))
+            self._arms.append((budget, _ONLINE, online))
+            for template, price in zip(self._templates, prices, strict=True):
+                n = _width(template, int(budget * 1e6 / price))
+                self._arms.append((budget, template.format(n=n), _wide(template, n)))
+
+    def shows(self, shop: _Shop) -> Iterator[Work]:
+        """The arms on the held-out problems."""
+        for budget, name, strategy in self._arms:
+            yield shop.stage(f"level {self._level}, {name}", budget, self._test, strategy)
+
+    def rows(self, shown: Iterator[list[Bought]]) -> Iterator[tuple[Cell, ...]]:
+        """One for each arm."""
+        seed = self._knobs.seed
+        plain = fixed = [0.0]
+        for budget, name, _ in self._arms:
+            bought = next(shown)
+            right = _right(self._test, bought)
+            plain = right if name == _PLAIN else plain
+            fixed = right if name.startswith(_FIXED) else fixed
+            yield (
+                self._level,
+                f"{budget:.0f}",
+                name,
+                estimate(right, seed),
+                None if right is plain else difference(right, plain, seed),
+                None if right is plain or right is fixed else difference(right, fixed, seed),
+                round(_mean(each.flops for each in bought) / 1e6),
+                round(_mean(each.solutions for each in bought), 1),
+                _mean(each.wasted for each in bought),
+            )
+
+    def _online(self, tried: Sequence[Bought]) -> ValueOfInformation:
+        """The scheduler, told how often right and wrong solutions of `dev` were found right."""
+        heard: dict[bool, list[bool]] = {True: [], False: []}
+        for at, bought in enumerate(tried):
+            for answer, approved in bought.approved:
+                heard[answer == self._dev[at % len(self._dev)].answer].append(approved)
+        right, wrong = (
+            min(max(_mean(heard[kind]), _LEAST_RATE), 1 - _LEAST_RATE) if heard[kind] else 0.5
+            for kind in (True, False)
+        )
+        return ValueOfInformation(
+            approves_right=right,
+            approves_wrong=wrong,
+            scatter=self._knobs.scatter,
+            votes=max(1, *self._knobs.counts),
+        )
+
+
 @dataclass
 class _Shop:
     """The engine of all stages, opened by the first that works."""
@@ -208,7 +226,7 @@ class _Shop:
 
     def stage(
         self, name: str, budget: float | None, problems: Sequence[NanoProblem], strategy: Strategy
-    ) -> Stage[NanoProblem, Bought]:
+    ) -> Work:
         """`strategy` on `problems`, with `budget` MFLOPs for each; None: as many as it takes."""
         limit = UNLIMITED if budget is None else Budget(flops=budget * 1e6)
 
@@ -238,10 +256,14 @@ def _bought(result: Result) -> Bought:
     )
 
 
-def _wide(template: str, n: int) -> Strategy:
-    """The strategy as wide as `n`, or as it has to be at least."""
+def _width(template: str, n: int) -> int:
+    """At most `n`, as far as the strategy can be so narrow: a multiple of its `width`."""
     step = int(parse(template).knobs.get("width", "1"))
-    strategy: Strategy = make("strategies", template.format(n=max(step, n // step * step)))
+    return max(step, n // step * step)
+
+
+def _wide(template: str, n: int) -> Strategy:
+    strategy: Strategy = make("strategies", template.format(n=_width(template, n)))
     return strategy
 
 

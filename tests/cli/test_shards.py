@@ -24,7 +24,7 @@ JUDGED = (
 )  # fmt: skip
 EARNED = (
     "bench", "nano_budgets", "--quiet", "--set", "problems=4", "--set", "chosen_on=3",
-    "--set", "octaves=1", "--set", "votes=0,1", "--set", "level=2", "--set", "least=1500",
+    "--set", "octaves=0", "--set", "votes=0,1", "--set", "levels=2", "--set", "least=3000",
 )  # fmt: skip
 
 
