@@ -20,6 +20,7 @@ from tts.strategy import (
     POLICY,
     VERIFIER,
     Bill,
+    ConfigError,
     Evidence,
     Node,
     Offer,
@@ -41,8 +42,8 @@ FRAZIER = Paper(
     2010,
     venue="Decision Analysis 7(4)",
 )
-FREE = 1e-9
-"""Stands for a price of nothing."""
+_LEAST_PRICE = 1e-9
+"""Of what costs nothing, so that it can be divided by."""
 
 
 @dataclass
@@ -71,7 +72,7 @@ class _Spent:
     times: int = 0
 
     def price(self, otherwise: float) -> float:
-        return self.total / self.times if self.times else otherwise
+        return max(self.total / self.times if self.times else otherwise, _LEAST_PRICE)
 
 
 @dataclass
@@ -98,12 +99,15 @@ class ValueOfInformation:
     approves_wrong: float = 0.15
     correlation: float = 0.5
     scatter: float = 4.0
+    vote_price: float = 2.0  # of a first vote, in samples, until there has been one
     needs_verifier: ClassVar[bool] = True
     papers: ClassVar = (HOWARD, FRAZIER)
     bill: ClassVar = Bill("at_most", "at_most * depth * votes", exact=False)
 
     def __post_init__(self) -> None:
         at_least(1, at_most=self.at_most, votes=self.votes)
+        if not 0 < self.vote_price < math.inf:
+            raise ConfigError(f"vote_price={self.vote_price} must be above 0")
         _ = self.evidence  # checks its part of the knobs
 
     @property
@@ -128,8 +132,8 @@ class ValueOfInformation:
                 search.explain("stop", f"{why}: P(right) {right:.3f}")
                 return
             # Gain per unit of compute: the first action of the burst that has the most of it.
-            price, best = max(offers, key=lambda offer: offer[1].gain / max(offer[0], FREE))
-            unit = state.samples.price(1.0) / max(price, FREE)
+            price, best = max(offers, key=lambda offer: offer[1].gain / offer[0])
+            unit = state.samples.price(1.0) / price
             if state.solutions and best.gain * unit < self.least_gain:
                 search.explain("stop", f"no gain is worth its price: P(right) {right:.3f}")
                 return
@@ -149,7 +153,7 @@ class ValueOfInformation:
     ) -> list[tuple[float, Offer]]:
         """Everything that can be done next, with its price."""
         sample = state.samples.price(1.0)
-        first = state.first_votes.price(sample)
+        first = state.first_votes.price(sample * self.vote_price)
         more = state.more_votes.price(first)
         offers: list[tuple[float, Offer]] = []
         # Without a solution there is nothing else to do: let the budget say that there is no room.
@@ -169,7 +173,7 @@ class ValueOfInformation:
                     for offer in voting(tally, evidence, search.rng, label, heard)
                 ]
         rest = _rest(search)
-        return [each for each in offers if each[0] <= rest or each[1].actions == 1]
+        return [(price, offer) for price, offer in offers if price <= rest or _small(offer)]
 
     def _askable(self, search: Search, state: _State, label: int) -> list[_Solution]:
         return [
@@ -214,6 +218,11 @@ async def _judged(search: Search, end: Node) -> bool:
             return False
         await search.judge(node)
     return True
+
+
+def _small(offer: Offer) -> bool:
+    """Whether it is one sample: what that costs at most was looked at before."""
+    return offer.label is None and offer.actions == 1
 
 
 def _rest(search: Search) -> float:

@@ -30,18 +30,13 @@ class Offer:
     """Length of the burst."""
     label: int | None = None
     """The answer whose solutions are voted on; None: a new sample is taken."""
-    verified: bool = True
-    """Whether each new sample gets a vote as well."""
 
 
 def sampling(
     tally: Tally, evidence: Evidence, rng: np.random.Generator, *, verified: bool
 ) -> list[Offer]:
-    """Bursts of new samples."""
-    return [
-        Offer(_of_samples(tally, evidence, rng, burst, verified), burst, verified=verified)
-        for burst in BURSTS
-    ]
+    """Bursts of new samples, each `verified` by a vote or not."""
+    return [Offer(_of_samples(tally, evidence, rng, burst, verified), burst) for burst in BURSTS]
 
 
 def voting(
