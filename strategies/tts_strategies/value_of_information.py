@@ -7,7 +7,7 @@ the knowledge gradient, Frazier & Powell 2010). What is believed of the answers 
 answer at the end. Samples are written unjudged: a vote is bought where it can change the choice.
 
 What does not fit the budget at its worst is not considered, so that samples go on where votes have
-become too dear. A wrong step settles a vote: what follows it is not judged.
+become too dear.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ class _Solution:
     votes: int = 0
 
     def witness(self) -> Witness:
-        judged = [each.score for each in self.end.path() if each.judgement is not None]
-        return Witness(self.label, judged[-1] if judged and self.votes else None, self.votes)
+        return Witness(self.label, self.end.score if self.votes else None, self.votes)
 
     @property
     def next_asked(self) -> tuple[Node, int | None]:
@@ -99,7 +98,7 @@ class ValueOfInformation:
     approves_wrong: float = 0.15
     correlation: float = 0.5
     scatter: float = 4.0
-    vote_price: float = 2.0  # of a first vote, in samples, until there has been one
+    vote_price: float = 3.0  # of a first vote, in samples, until there has been one
     needs_verifier: ClassVar[bool] = True
     papers: ClassVar = (HOWARD, FRAZIER)
     bill: ClassVar = Bill("at_most", "at_most * depth * votes", exact=False)
@@ -210,10 +209,8 @@ class ValueOfInformation:
 
 
 async def _judged(search: Search, end: Node) -> bool:
-    """Have the path to `end` judged up to its first wrong step; False if the budget forbids it."""
+    """Have the path to `end` judged; False if the budget ends that before its end."""
     for node in end.path():
-        if end.first_wrong is not None:
-            break
         if not search.can_judge(node):
             return False
         await search.judge(node)

@@ -124,3 +124,16 @@ async def test_a_vote_that_goes_on_from_a_conversation_is_held_for_what_is_new_i
     bound = verifier.bound(Case(problem, steps, tuple(first), (2,)), 0)
     assert bound.prompt_tokens > 1400  # the problem alone is 700, and two requests bring it
     assert bound.new_tokens < 300
+
+
+@pytest.mark.anyio
+async def test_what_follows_a_wrong_step_is_not_judged_and_holds_nothing(kit) -> None:
+    backend = kit.Backend(lambda text, seed: "No.\n</analyze>\n", lambda text: (-5.0, -0.01))
+    verifier = GenPRM(backend, PROFILES["nano"], Effort(Mode.COT, tokens=64, stop_at_wrong=True))
+    problem, steps = Problem("p", "What is 7?"), (Step("8\n\n"), Step("So 8.\n\n"))
+    first = await verifier.judge(Case(problem, steps[:1], (), (1,)), Meter())
+    after = Case(problem, steps, tuple(first), (2,))
+    meter = Meter()
+    assert verifier.bound(after, 0) == verifier.bound(after, 64) == FREE
+    assert await verifier.judge(after, meter) == [None]
+    assert meter.cost == FREE

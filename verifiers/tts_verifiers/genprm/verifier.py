@@ -88,6 +88,8 @@ class GenPRM:
         return self._effort.mode is not Mode.DIRECT
 
     def bound(self, case: Case, more_tokens: int) -> Cost:
+        if self._effort.stop_at_wrong and any(map(_is_wrong, case.judged)):
+            return Cost()
         minutes = self._minutes(case)
         reasoned = Prompt(
             max(len(thread.ids) for thread in minutes.threads),
