@@ -8,6 +8,7 @@ problems as hard, and that goes on. The first samples are paid for and stay cand
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from tts.strategy import SNELL, ConfigError, Node, Paper, Search, Table, agreement, at_least
@@ -34,13 +35,18 @@ class ByTable:
         at_least(2, pilot=self.pilot)
         if self.agreement is not None and not 0 <= self.agreement <= 1:
             raise ConfigError(f"agreement={self.agreement} must be in [0, 1]")
-        Table.load(self.path)
+        _ = self.table  # read once, for all problems
+
+    @cached_property
+    def table(self) -> Table:
+        """What decides."""
+        return Table.load(self.path)
 
     async def run(self, search: Search) -> None:
         agreed = self.agreement
         if agreed is None:
             agreed = await self._look(search)
-        chosen = Table.load(self.path).choose(search.limits, agreed)
+        chosen = self.table.choose(search.limits, agreed)
         search.explain(
             chosen.strategy,
             f"right in {chosen.accuracy:.2f} of problems on which {chosen.least:.2f} to "
