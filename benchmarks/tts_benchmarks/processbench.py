@@ -2,7 +2,9 @@
 
 Labels are 0-based, -1 for a right solution. A verifier sees the steps one after another and is
 stopped at the first that it calls wrong; what comes after decides nothing. F1 is the harmonic mean
-of the accuracies on wrong and on right solutions; the average over subsets is unweighted.
+of the accuracies on wrong and on right solutions; the average over subsets is unweighted. For
+discriminative PRMs the paper chooses the score below which a step is wrong on one of the subsets
+(sec. 4.1): then every step is scored first.
 """
 
 from __future__ import annotations
@@ -40,10 +42,22 @@ class Item(BaseModel):
 class Finding:
     """What a verifier made of an item."""
 
-    first_error: int | None
-    """0-based; -1: none; None: it abstained on a step that nobody called wrong before."""
+    scores: tuple[float | None, ...]
+    """P(right) of the steps that were judged, 0..1; None: it abstained."""
     judgements: tuple[Judgement, ...]
     cost: Cost
+
+    def first_error(self, threshold: float = RIGHT_FROM) -> int | None:
+        """0-based; -1: none; None: it abstained on a step that nobody called wrong before.
+
+        A step is wrong whose score is below `threshold`, which was not above `examine`'s `until`.
+        """
+        for number, score in enumerate(self.scores):
+            if score is None:
+                return None  # whatever follows, this step has no verdict
+            if score < threshold:
+                return number
+        return -1
 
 
 def read(path: Path) -> list[Item]:
@@ -67,24 +81,21 @@ def read(path: Path) -> list[Item]:
         raise ConfigError(f"{path} holds something that is no ProcessBench item: {error}") from None
 
 
-async def examine(verifier: Verifier, item: Item, seed: int) -> Finding:
-    """Judge the steps of `item` until one is called wrong."""
+async def examine(verifier: Verifier, item: Item, seed: int, until: float = RIGHT_FROM) -> Finding:
+    """Judge the steps of `item` until one scores below `until`; 0: all of them."""
     problem = Problem(item.id, item.problem)
     steps = tuple(Step(text, finish=Finish.STEP) for text in item.steps)
     judged: tuple[Judgement | None, ...] = ()
     meter = Meter()
-    first_error: int | None = -1
     for number in range(len(steps)):
         seeds = (node_seed(seed, item.id, (0,) * (number + 1)),)
         case = Case(problem, steps[: number + 1], judged, seeds)
         (verdict,) = await verifier.judge(case, meter)
         judged = (*judged, verdict)
-        if verdict is None or verdict.score is None:
-            first_error = None  # whatever follows, this step has no verdict
-        elif verdict.score < RIGHT_FROM:
-            first_error = number if first_error is not None else None
+        if verdict is not None and verdict.score is not None and verdict.score < until:
             break
-    return Finding(first_error, tuple(each for each in judged if each is not None), meter.cost)
+    scores = tuple(None if each is None else each.score for each in judged)
+    return Finding(scores, tuple(each for each in judged if each is not None), meter.cost)
 
 
 async def examine_all(
@@ -92,6 +103,7 @@ async def examine_all(
     items: Sequence[Item],
     *,
     seed: int = 0,
+    until: float = RIGHT_FROM,
     at_once: int = 64,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Finding]:
@@ -101,7 +113,7 @@ async def examine_all(
 
     async def work() -> None:
         for index, item in waiting:
-            findings[index] = await examine(verifier, item, seed)
+            findings[index] = await examine(verifier, item, seed, until)
             progress(len(findings))
 
     async with anyio.create_task_group() as group:
@@ -110,26 +122,51 @@ async def examine_all(
     return [findings[index] for index in range(len(items))]
 
 
-def scores(items: Iterable[Item], findings: Iterable[Finding]) -> dict[str, FirstErrors]:
+def scores(
+    items: Iterable[Item], findings: Iterable[Finding], threshold: float = RIGHT_FROM
+) -> dict[str, FirstErrors]:
     """Accuracies and F1 of each subset, in the order of their first item."""
     subsets: dict[str, tuple[list[int], list[int | None]]] = {}
     for item, finding in zip(items, findings, strict=True):
         truth, found = subsets.setdefault(item.subset, ([], []))
         truth.append(item.label)
-        found.append(finding.first_error)
+        found.append(finding.first_error(threshold))
     return {name: first_errors(*both) for name, both in subsets.items()}
 
+
+def best_threshold(items: Sequence[Item], findings: Sequence[Finding]) -> float:
+    """That of `THRESHOLDS` with the highest F1 on these items, the nearest to 1/2 among equals.
+
+    Raises:
+        ValueError: one kind of solutions is missing.
+    """
+    truth = [item.label for item in items]
+
+    def merit(threshold: float) -> tuple[float, float]:
+        found = [finding.first_error(threshold) for finding in findings]
+        return first_errors(truth, found).f1.mean, -abs(threshold - RIGHT_FROM)
+
+    return max(THRESHOLDS, key=merit)
+
+
+THRESHOLDS = (0.01, 0.02, *(step / 20 for step in range(1, 20)), 0.98, 0.99)
+"""Scores below which a step may be taken for wrong."""
 
 COLUMNS = ("verifier", "subset", "wrong solutions", "right solutions", "F1", "abstained", "tokens")
 
 
-def rows(name: str, items: Sequence[Item], findings: Sequence[Finding]) -> list[tuple[Cell, ...]]:
+def rows(
+    name: str,
+    items: Sequence[Item],
+    findings: Sequence[Finding],
+    threshold: float = RIGHT_FROM,
+) -> list[tuple[Cell, ...]]:
     """A row a subset, and their unweighted average."""
-    found = scores(items, findings)
+    found = scores(items, findings, threshold)
     table: list[tuple[Cell, ...]] = []
     for subset, score in found.items():
         mine = [f for item, f in zip(items, findings, strict=True) if item.subset == subset]
-        abstained = sum(finding.first_error is None for finding in mine)
+        abstained = sum(finding.first_error(threshold) is None for finding in mine)
         tokens = sum((finding.cost for finding in mine), FREE).output_tokens / len(mine)
         table.append((name, subset, score.wrong, score.right, score.f1, abstained, round(tokens)))
     if len(found) > 1:

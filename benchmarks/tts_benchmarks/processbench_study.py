@@ -11,10 +11,19 @@ from tts.config import make
 from tts.engine import Engine
 from tts.errors import ConfigError
 from tts.study import Stage, Study
+from tts.types import RIGHT_FROM
 from tts.verifier import Verifier, opened
 from tts_benchmarks.nano_solutions import solutions
-from tts_benchmarks.processbench import Finding, Item, examine_all, read, report, rows
-from tts_benchmarks.report import Report
+from tts_benchmarks.processbench import (
+    Finding,
+    Item,
+    best_threshold,
+    examine_all,
+    read,
+    report,
+    rows,
+)
+from tts_benchmarks.report import Cell, Report
 from tts_nano.problems import FAMILIES, Split
 
 
@@ -28,6 +37,7 @@ class ProcessBench:
     families: str = ",".join(FAMILIES)
     split: Split = "test"
     policy: str = "nano"
+    threshold: str = ""  # a subset to choose it on, for each verifier; empty: 0.5
     at_once: int = 64
     seed: int = 0
 
@@ -36,13 +46,30 @@ class ProcessBench:
         items = await self._items(study)
         if not items:
             raise ConfigError("there are no solutions to judge")
+        subsets = list(dict.fromkeys(item.subset for item in items))
+        if self.threshold and self.threshold not in subsets:
+            raise ConfigError(
+                f"no subset {self.threshold!r} to choose the threshold on "
+                f"(there are: {', '.join(subsets)})"
+            )
         specs = self.verifiers.split()
         found = await study.wave([self._stage(spec, items) for spec in specs])
-        table = [
-            row for spec, each in zip(specs, found, strict=True) for row in rows(spec, items, each)
-        ]
+        table: list[tuple[Cell, ...]] = []
+        for spec, each in zip(specs, found, strict=True):
+            threshold = self._threshold(items, each)
+            name = f"{spec} below {threshold:g}" if self.threshold else spec
+            table += rows(name, items, each, threshold)
         source = self.files or f"natural solutions of {self.policy}, split {self.split}"
         return report(f"ProcessBench: {source}", table)
+
+    def _threshold(self, items: Sequence[Item], findings: Sequence[Finding]) -> float:
+        """The score below which a step is wrong."""
+        if not self.threshold:
+            return RIGHT_FROM
+        chosen = [
+            pair for pair in zip(items, findings, strict=True) if pair[0].subset == self.threshold
+        ]
+        return best_threshold(*zip(*chosen, strict=True))
 
     def _stage(self, spec: str, items: Sequence[Item]) -> Stage[Item, Finding]:
         async def work(some: Sequence[Item], tell: Callable[[], None]) -> list[Finding]:
@@ -52,6 +79,7 @@ class ProcessBench:
                     verifier,
                     some,
                     seed=self.seed,
+                    until=0.0 if self.threshold else RIGHT_FROM,
                     at_once=self.at_once,
                     progress=lambda _: tell(),
                 )

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from tts.errors import ConfigError
-from tts_benchmarks.processbench import Item, examine, examine_all, read, rows, scores
+from tts.types import FREE
+from tts_benchmarks.processbench import (
+    Finding,
+    Item,
+    best_threshold,
+    examine,
+    examine_all,
+    read,
+    rows,
+    scores,
+)
 from tts_verifiers.function import Function
 
 pytestmark = pytest.mark.anyio
@@ -36,18 +46,34 @@ class Reader:
 async def test_the_first_wrong_step_is_found_and_nothing_after_it_is_read() -> None:
     reader = Reader()
     finding = await examine(Function(reader), ITEMS[0], seed=0)
-    assert finding.first_error == 1
+    assert finding.first_error() == 1
     assert max(reader.longest.values()) == 2
 
 
 async def test_a_right_solution_is_read_to_the_end() -> None:
     finding = await examine(Function(Reader()), ITEMS[1], seed=0)
-    assert finding.first_error == -1
+    assert finding.first_error() == -1
     assert len(finding.judgements) == 2
 
 
 async def test_an_abstention_is_no_verdict_even_if_a_later_step_is_called_wrong() -> None:
-    assert (await examine(Function(Reader()), ITEMS[3], seed=0)).first_error is None
+    assert (await examine(Function(Reader()), ITEMS[3], seed=0)).first_error() is None
+
+
+async def test_without_a_limit_every_step_is_scored_and_any_threshold_can_be_tried() -> None:
+    finding = await examine(Function(Reader()), ITEMS[0], seed=0, until=0.0)
+    assert finding.scores == (0.9, 0.1, 0.9)
+    assert [finding.first_error(each) for each in (0.05, 0.1, 0.5, 0.95)] == [-1, -1, 1, 0]
+
+
+def test_the_threshold_with_the_highest_f1_is_chosen() -> None:
+    shy = [(0.97, 0.8), (0.96, 0.97), (0.85,), (0.97, 0.97, 0.97)]  # nothing is below 1/2
+    findings = [Finding(scores, (), FREE) for scores in shy]
+    assert best_threshold(ITEMS, findings) == 0.9
+    assert {name: each.f1.mean for name, each in scores(ITEMS, findings, 0.9).items()} == {
+        "x": 1.0,
+        "y": 1.0,
+    }
 
 
 async def test_scores_are_worked_out_by_subset() -> None:

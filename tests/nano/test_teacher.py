@@ -26,6 +26,7 @@ from training.verifier.conversation import (  # noqa: E402
 from training.verifier.execute import approves, run  # noqa: E402
 from training.verifier.slips import with_slip  # noqa: E402
 from training.verifier.teacher import by_digits, critique  # noqa: E402
+from tts_nano.backend import shipped  # noqa: E402
 from tts_nano.problems import (  # noqa: E402
     FAMILIES,
     LEVELS,
@@ -36,6 +37,7 @@ from tts_nano.problems import (  # noqa: E402
 )
 from tts_nano.problems.expression import Binary, Operator  # noqa: E402
 from tts_verifiers.genprm import profiles  # noqa: E402
+from tts_verifiers.prm.spelling import RLHFLOW_PROCESSBENCH  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +250,15 @@ def test_verdicts_and_signs_are_single_tokens_wherever_they_stand(tokenizer: Tok
         joined = tokenizer.encode(dialogue.VERDICT + word + dialogue.CLOSE).ids
         assert tokenizer.encode(word).ids[0] in joined
     assert tokenizer.encode(dialogue.FENCE).ids == [tokenizer.token_to_id("Ċ```Ċ")]
+
+
+def test_the_discriminative_verifier_is_asked_as_it_was_trained() -> None:
+    spelt = shipped("prm").tokenizer
+    for solved in solutions(3, slips=False):
+        learnt = "".join(piece.text for exchange in signs(solved) for piece in exchange)
+        asked = RLHFLOW_PROCESSBENCH.prompt(spelt, solved.problem.prompt, solved.steps)
+        assert spelt.encode(learnt)[: len(asked)] == asked
+        assert spelt.encode(learnt)[len(asked)] == RLHFLOW_PROCESSBENCH.labels(spelt)[0]
 
 
 def test_only_what_the_verifier_writes_carries_loss() -> None:

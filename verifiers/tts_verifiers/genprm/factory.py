@@ -78,6 +78,7 @@ def genprm_nano(
 ) -> GenPRM:
     """The nano GenPRM. It has to run its code: without, it copies what it should recompute.
 
+    `backend=nano:verifier-cot` is one that computes in words, `nano:verifier-weak` a weak one.
     What follows a step that it calls wrong is not judged: the least score decides about a prefix.
     `temperature` 0 is greedy: best for one vote, and the same for all of several.
     """

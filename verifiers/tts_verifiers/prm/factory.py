@@ -9,7 +9,7 @@ from tts_verifiers.prm.heads import HeadPRM, qwen, qwen_outcome
 from tts_verifiers.prm.heads import skywork as skywork_layout
 from tts_verifiers.prm.opening import QWEN_PRM_7B, QWEN_RM, SKYWORK, open_head, sized
 from tts_verifiers.prm.outcome import OutcomeRM
-from tts_verifiers.prm.spelling import MATH_SHEPHERD, RLHFLOW
+from tts_verifiers.prm.spelling import MATH_SHEPHERD, RLHFLOW, RLHFLOW_PROCESSBENCH
 
 XIONG = Paper(
     "An Implementation of Generative PRM",
@@ -37,6 +37,12 @@ def rlhflow(backend: str, reduction: Reduction = Reduction.LAST) -> BoundaryPRM:
 def math_shepherd(backend: str, reduction: Reduction = Reduction.MIN) -> BoundaryPRM:
     """Math-Shepherd behind an engine; `backend` is its spec."""
     return BoundaryPRM(open_backend(backend), MATH_SHEPHERD, reduction=reduction)
+
+
+@cites(XIONG)
+def prm_nano(backend: str = "nano:prm", reduction: Reduction = Reduction.MIN) -> BoundaryPRM:
+    """The discriminative nano PRM, for comparison: it hardly sees a mistake."""
+    return BoundaryPRM(open_backend(backend), RLHFLOW_PROCESSBENCH, reduction=reduction)
 
 
 def prm_qwen_7b(
