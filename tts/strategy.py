@@ -129,10 +129,11 @@ class Search(Protocol):
         """
         ...
 
-    def can_judge(self, node: Node, votes: int | None = None) -> bool:
+    def can_judge(self, node: Node, votes: int | None = None, *, after: float = 0.0) -> bool:
         """Whether what `judge(node, votes)` does first fits what is left, at its worst.
 
-        Steps are judged one by one: ask for each of a path. True where nothing is to be done.
+        Steps are judged one by one: ask for each of a path, or say how much is to be spent before
+        that, `after`, in the unit of `spent`. True where nothing is to be done.
         """
         ...
 

@@ -62,6 +62,11 @@ class _Solution:
         """What the next vote is about: all of it, then its most doubtful step once more."""
         return (self.end.doubted or self.end, self.votes + 1) if self.votes else (self.end, None)
 
+    def before_last(self, first: float) -> float:
+        """What a vote at the price of `first` takes before its last step is judged."""
+        steps = len(self.end.path())
+        return 0.0 if self.votes else first * (steps - 1) / steps
+
 
 @dataclass
 class _Spent:
@@ -76,10 +81,18 @@ class _Spent:
 
 @dataclass
 class _State:
+    vote_price: float
     solutions: list[_Solution] = field(default_factory=list)
     samples: _Spent = field(default_factory=_Spent)
     first_votes: _Spent = field(default_factory=_Spent)
     more_votes: _Spent = field(default_factory=_Spent)
+
+    @property
+    def prices(self) -> tuple[float, float, float]:
+        """Of a sample, of a first vote on all of a solution, of one more on one of its steps."""
+        sample = self.samples.price(1.0)
+        first = self.first_votes.price(sample * self.vote_price)
+        return sample, first, self.more_votes.price(first)
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,7 @@ class ValueOfInformation:
         )
 
     async def run(self, search: Search) -> None:
-        evidence, state = self.evidence, _State()
+        evidence, state = self.evidence, _State(self.vote_price)
         while True:
             tally = Tally.of([each.witness() for each in state.solutions], evidence)
             beliefs = evidence.beliefs(tally.counts, tally.weights, tally.without)
@@ -151,9 +164,7 @@ class ValueOfInformation:
         self, search: Search, tally: Tally, evidence: Evidence, state: _State
     ) -> list[tuple[float, Offer]]:
         """Everything that can be done next, with its price."""
-        sample = state.samples.price(1.0)
-        first = state.first_votes.price(sample * self.vote_price)
-        more = state.more_votes.price(first)
+        sample, first, more = state.prices
         offers: list[tuple[float, Offer]] = []
         # Without a solution there is nothing else to do: let the budget say that there is no room.
         room = not state.solutions or search.can_complete(search.root)
@@ -175,12 +186,14 @@ class ValueOfInformation:
         return [(price, offer) for price, offer in offers if price <= rest or _small(offer)]
 
     def _askable(self, search: Search, state: _State, label: int) -> list[_Solution]:
+        """Those on which another vote fits, as votes go, and the last of its steps at its worst."""
+        _, first, _ = state.prices
         return [
             each
             for each in state.solutions
             if each.label == label
             and each.votes < self.votes
-            and search.can_judge(*each.next_asked)
+            and search.can_judge(*each.next_asked, after=each.before_last(first))
         ]
 
     async def _sample(self, search: Search, state: _State) -> None:
@@ -202,19 +215,18 @@ class ValueOfInformation:
             if node.judgement is said:  # it has nothing to add
                 asked.votes = self.votes
                 return
-        heard = await _judged(search, asked.end)
-        asked.votes += heard
+        await _judged(search, asked.end)
+        asked.votes = self.votes if asked.end.score is None else asked.votes + 1  # or it abstained
         kind.total += search.spent[VERIFIER] - before
         kind.times += 1
 
 
-async def _judged(search: Search, end: Node) -> bool:
-    """Have the path to `end` judged; False if the budget ends that before its end."""
+async def _judged(search: Search, end: Node) -> None:
+    """Have the path to `end` judged, as far as the budget goes."""
     for node in end.path():
         if not search.can_judge(node):
-            return False
+            return
         await search.judge(node)
-    return True
 
 
 def _small(offer: Offer) -> bool:

@@ -98,12 +98,18 @@ def test_who_asks_whether_something_fits_is_not_ended_by_it() -> None:
     async def explore(search: Search) -> None:
         end = await search.complete(search.root, judge=False)
         left.append(search.can_judge(end))
+        price = longest / 8 * 500 * 2  # FLOPs of a verdict, of which the bound is twice as many
+        left.append(search.can_judge(end, after=price))
+        left.append(search.can_judge(end, after=4 * price))
         left.append(search.can_complete(search.root))
 
     longest = FakeBackend().model.dialect.answer_tokens
-    bench = Bench(script=lambda text, seed: "a" * (longest - 20) + "\\boxed{1}")
+    bench = Bench(
+        script=lambda text, seed: "a" * (longest - 20) + "\\boxed{1}",
+        verifier=Opinions(tokens=longest // 8),
+    )
     result = bench.solve(Does(explore), Budget(tokens=1.5 * longest))
-    assert left == [True, False]
+    assert left == [True, True, False, False]
     assert result.stop_reason is StopReason.DONE
 
 

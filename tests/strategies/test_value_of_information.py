@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from dataclasses import replace
 
 from tts.backends.fake import FakeBackend
 from tts.budget.budget import Budget
@@ -10,6 +12,8 @@ from tts.events import Decided, Judged
 from tts.result import Result
 from tts.testing import Bench
 from tts.testing.bench import Opinions
+from tts.types import Cost
+from tts.verifier import Case
 from tts_strategies.value_of_information import ValueOfInformation
 
 LONGEST = FakeBackend().model.dialect.answer_tokens
@@ -52,6 +56,41 @@ def test_votes_are_bought_where_they_settle_what_samples_leave_open() -> None:
         assert "vote" in bought(result)
         assert result.answer == "7"
         assert result.confidence > 0.9
+
+
+def in_steps(text: str, seed: int) -> str:
+    """Five steps, then an answer."""
+    return "".join(f"{step}.\n\n" for step in range(5)) + answers(text, seed)
+
+
+class Wary(Opinions):
+    """Might take much more than it does."""
+
+    def bound(self, case: Case, more_tokens: int) -> Cost:
+        usual = super().bound(case, more_tokens)
+        return replace(usual, output_tokens=10 * usual.output_tokens)
+
+
+def test_no_vote_is_begun_that_is_not_expected_to_be_finished() -> None:
+    scheduler = ValueOfInformation(approves_right=0.95, approves_wrong=0.05)
+    begun = finished = 0
+    for seed in range(12):
+        result = Bench(in_steps, seed=seed, verifier=Wary(knows, tokens=10)).solve(
+            scheduler, Budget(tokens=LONGEST + 60 * seed)
+        )
+        ends = [node for node in result.tree if node.finished]
+        begun += sum(end.path()[0].judgement is not None for end in ends)
+        finished += sum(end.score is not None for end in ends)
+    assert 0 < begun == finished
+
+
+def test_a_solution_on_which_the_verifier_abstains_is_not_asked_about_again() -> None:
+    result = Bench(answers, verifier=Opinions(lambda text: None)).solve(
+        ValueOfInformation(at_most=6)
+    )
+    judged = Counter(event.key for event in result.events if isinstance(event, Judged))
+    assert judged
+    assert set(judged.values()) == {1}
 
 
 def test_a_verifier_that_knows_nothing_is_not_asked() -> None:

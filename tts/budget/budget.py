@@ -41,6 +41,9 @@ class Amount(NamedTuple):
             self.usd - other.usd,
         )
 
+    def times(self, factor: float) -> Amount:
+        return Amount(*(quantity * factor for quantity in self))
+
     def within(self, limit: Amount) -> bool:
         """Whether it is at most `limit` in every unit."""
         return (

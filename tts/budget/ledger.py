@@ -112,11 +112,9 @@ class Ledger:
         """What this search has spent."""
         return self._purses[0].spent
 
-    def may_fit(self, bounds: Bounds) -> bool:
-        """Whether work with these bounds can be begun, now or later."""
-        amount = NOTHING
-        for account, bound in bounds.items():
-            amount = amount.plus(self.rates.amount(account, bound))
+    def may_fit(self, bounds: Bounds, times: float = 1.0) -> bool:
+        """Whether work with `times` these bounds can be begun, now or later."""
+        amount = self.rates.total(bounds).times(times)
         return all(purse.may_fit(amount) for purse in self._purses)
 
     def room(self) -> Amount:
