@@ -62,10 +62,9 @@ class _Solution:
         """What the next vote is about: all of it, then its most doubtful step once more."""
         return (self.end.doubted or self.end, self.votes + 1) if self.votes else (self.end, None)
 
-    def before_last(self, first: float) -> float:
-        """What a vote at the price of `first` takes before its last step is judged."""
-        steps = len(self.end.path())
-        return 0.0 if self.votes else first * (steps - 1) / steps
+    def before_last(self, step: float) -> float:
+        """What the next vote takes, at the price of `step`, before the last of its steps."""
+        return 0.0 if self.votes else step * (len(self.end.path()) - 1)
 
 
 @dataclass
@@ -74,6 +73,10 @@ class _Spent:
 
     total: float = 0.0
     times: int = 0
+
+    def add(self, price: float, times: int = 1) -> None:
+        self.total += price
+        self.times += times
 
     def price(self, otherwise: float) -> float:
         return max(self.total / self.times if self.times else otherwise, _LEAST_PRICE)
@@ -85,6 +88,7 @@ class _State:
     solutions: list[_Solution] = field(default_factory=list)
     samples: _Spent = field(default_factory=_Spent)
     first_votes: _Spent = field(default_factory=_Spent)
+    steps: _Spent = field(default_factory=_Spent)  # of first votes
     more_votes: _Spent = field(default_factory=_Spent)
 
     @property
@@ -93,6 +97,12 @@ class _State:
         sample = self.samples.price(1.0)
         first = self.first_votes.price(sample * self.vote_price)
         return sample, first, self.more_votes.price(first)
+
+    @property
+    def step_price(self) -> float:
+        """Of a step in a first vote; one that finds nothing wrong takes all of its steps."""
+        steps = sum(len(each.end.path()) for each in self.solutions)
+        return self.steps.price(self.samples.total * self.vote_price / max(steps, 1))
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ class ValueOfInformation:
     approves_wrong: float = 0.15
     correlation: float = 0.5
     scatter: float = 4.0
-    vote_price: float = 3.0  # of a first vote, in samples, until there has been one
+    vote_price: float = 4.0  # of a vote on every step, in samples, until there has been one
     needs_verifier: ClassVar[bool] = True
     papers: ClassVar = (HOWARD, FRAZIER)
     bill: ClassVar = Bill("at_most", "at_most * depth * votes", exact=False)
@@ -187,20 +197,19 @@ class ValueOfInformation:
 
     def _askable(self, search: Search, state: _State, label: int) -> list[_Solution]:
         """Those on which another vote fits, as votes go, and the last of its steps at its worst."""
-        _, first, _ = state.prices
+        step = state.step_price
         return [
             each
             for each in state.solutions
             if each.label == label
             and each.votes < self.votes
-            and search.can_judge(*each.next_asked, after=each.before_last(first))
+            and search.can_judge(*each.next_asked, after=each.before_last(step))
         ]
 
     async def _sample(self, search: Search, state: _State) -> None:
         before = search.spent[POLICY]
         end = await search.complete(search.root, judge=False)
-        state.samples.total += search.spent[POLICY] - before
-        state.samples.times += 1
+        state.samples.add(search.spent[POLICY] - before)
         state.solutions.append(_Solution(end, await search.answer_class(end)))
 
     async def _vote(self, search: Search, state: _State, label: int) -> None:
@@ -215,18 +224,24 @@ class ValueOfInformation:
             if node.judgement is said:  # it has nothing to add
                 asked.votes = self.votes
                 return
-        await _judged(search, asked.end)
+        steps = await _judged(search, asked.end)
         asked.votes = self.votes if asked.end.score is None else asked.votes + 1  # or it abstained
-        kind.total += search.spent[VERIFIER] - before
-        kind.times += 1
+        price = search.spent[VERIFIER] - before
+        kind.add(price)
+        if votes is None:
+            state.steps.add(price, steps)
 
 
-async def _judged(search: Search, end: Node) -> None:
-    """Have the path to `end` judged, as far as the budget goes."""
+async def _judged(search: Search, end: Node) -> int:
+    """Have the path to `end` judged, as far as the budget goes; how many steps took anything."""
+    paid = 0
     for node in end.path():
         if not search.can_judge(node):
-            return
+            break
+        before = search.spent[VERIFIER]
         await search.judge(node)
+        paid += search.spent[VERIFIER] > before
+    return paid
 
 
 def _small(offer: Offer) -> bool:
