@@ -13,7 +13,6 @@ import numpy as np
 from tts.again import again
 from tts.ahead import Ahead, Batch
 from tts.answers import Comparer, Roll, extract_answer
-from tts.budget.budget import Amount
 from tts.budget.ledger import Ledger
 from tts.config import make
 from tts.contest import Contest
@@ -98,7 +97,7 @@ class RunningSearch:
         rates = self._ledger.rates
         taken: dict[Account, float] = {POLICY: 0.0, VERIFIER: 0.0}
         for account, cost in self._ledger.costs.items():
-            taken[account] = _in_one_unit(rates.amount(account, cost))
+            taken[account] = rates.amount(account, cost).compute
         return taken
 
     @property
@@ -162,7 +161,7 @@ class RunningSearch:
     def can_judge(self, node: Node, votes: int | None = None, *, after: float = 0.0) -> bool:
         if self._docket is None or (bound := self._docket.next_bound(node, votes)) is None:
             return True
-        price = _in_one_unit(self._ledger.rates.amount(VERIFIER, bound))
+        price = self._ledger.rates.amount(VERIFIER, bound).compute
         return self._ledger.may_fit({VERIFIER: bound}, 1 + after / price if price else 1.0)
 
     async def revise(
@@ -314,11 +313,6 @@ class RunningSearch:
         if step.finish is Finish.EOS:
             self._ledger.release_reserve()  # there is an answer: nothing has to be kept back
         return self._journal.tree[key]
-
-
-def _in_one_unit(amount: Amount) -> float:
-    """FLOPs, or tokens where nobody knows FLOPs."""
-    return amount.flops or amount.tokens
 
 
 @dataclass(slots=True)

@@ -23,6 +23,11 @@ class Amount(NamedTuple):
     calls: float = 0
     usd: float = 0
 
+    @property
+    def compute(self) -> float:
+        """FLOPs, or tokens where nobody knows FLOPs."""
+        return self.flops or self.tokens
+
     def plus(self, other: Amount) -> Amount:
         return Amount(
             self.tokens + other.tokens,
