@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := requirements.lock
 
-.PHONY: demo test test-slow test-engines lint format types imports check lock clean
+.PHONY: demo test test-slow test-properties test-engines lint format types imports check lock clean
 
 demo: $(VENV)/.installed ## one problem, several strategies, the same budget
 	$(BIN)/tts demo
@@ -18,6 +18,9 @@ test: $(VENV)/.installed-dev ## the fast tests
 
 test-slow: $(VENV)/.installed-dev ## the tests that take longer
 	$(BIN)/python -m pytest -m "slow and not engines"
+
+test-properties: $(VENV)/.installed-dev ## the property tests with many more examples, new each time
+	$(BIN)/python -m pytest -m "hypothesis and not engines" --hypothesis-profile=explore
 
 test-engines: $(VENV)/.installed-dev ## real vLLM and SGLang on this CPU: gigabytes, minutes
 	$(BIN)/python tests/engines/install.py

@@ -8,7 +8,7 @@ import numpy as np
 
 from tts.answers import extract_answer, normalise
 from tts.budget.evidence import Evidence, Tally, Witness
-from tts.budget.worth import sampling
+from tts.budget.worth import Outlay, sampling
 from tts.tree import Node, Tree
 
 
@@ -23,8 +23,8 @@ def worth_of_more(tree: Tree, evidence: Evidence, spent: float) -> float:
         return math.inf
     labels: dict[str, int] = {}
     tally = Tally.of([_witness(end, labels) for end in ends], evidence)
-    offers = sampling(tally, evidence, np.random.default_rng(0), verified=False)
-    gain = max(offer.gain / offer.actions for offer in offers)
+    offers = sampling(tally, evidence, np.random.default_rng(0), Outlay(sample=1.0))
+    gain = max(offer.gain / offer.price for offer in offers)
     return gain * len(ends) / spent if spent else math.inf
 
 
@@ -32,7 +32,4 @@ def _witness(end: Node, labels: dict[str, int]) -> Witness:
     answer = extract_answer(end.text) if end.answered else None
     form = "" if answer is None else normalise(answer)
     label = labels.setdefault(form, len(labels)) if form else None
-    doubted = end.doubted
-    said = None if doubted is None else doubted.judgement
-    votes = 0 if said is None else max(1, len(said.votes))
-    return Witness(label, end.score if votes else None, votes)
+    return Witness.of(label, end)

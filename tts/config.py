@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tts.errors import ConfigError, unknown
 from tts.presets import presets
-from tts.registry import Kind, load
+from tts.registry import Kind, load, names
 from tts.spec import Spec, parse
 
 
@@ -94,8 +94,11 @@ def make_with(kind: Kind, spec: str, more: Iterable[tuple[str, str]]) -> Any:
         if knob in given:
             raise ConfigError(f"{knob} of {name} is set twice")
         given[knob] = value
-    if kind == "strategies" and (preset := presets().get(name)) is not None:
-        registered, given = preset.strategy, {**preset.knobs, **given}
+    if kind == "strategies":
+        if (preset := presets().get(name)) is not None:
+            registered, given = preset.strategy, {**preset.knobs, **given}
+        elif name not in names(kind):
+            raise unknown("strategy", name, [*names(kind), *presets()])
     return build(name, load(kind, registered), given)
 
 

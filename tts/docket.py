@@ -79,12 +79,15 @@ class Docket:
             spoken.set()
 
     async def ask(self, node: Node, hold: Hold, contest: Contest | None = None) -> None:
-        """Ask the verifier, on `hold`, about each step up to `node` that it was not asked about.
+        """Ask the verifier, on `hold`, about the step of `node`.
 
-        In a `contest` it is cut short as soon as its votes can decide nothing any more.
+        In a `contest` it is cut short as soon as its votes can decide nothing any more. Nothing is
+        done where a step before has to be asked about first: that is more than is held.
         """
         case = self._case(node)
-        if contest is None or len(case.seeds) > 1:
+        if len(case.seeds) > 1:
+            return
+        if contest is None:
             await self._put(node, case, hold)
         else:
             await self._compete(node, case, hold, contest)
@@ -122,9 +125,12 @@ class Docket:
 
     def _record(self, node: Node, case: Case, verdicts: Sequence[Judgement | None]) -> None:
         """Tell what was said of the steps of `case`, which ends in `node`."""
-        scores = [None if verdict is None else verdict.score for verdict in case.judged]
-        path = node.path()[len(case.judged) :]
-        for judged, verdict in zip(path, verdicts, strict=True):
+        whole, before = node.path(), len(case.judged)
+        # As they are now: more votes may have been heard meanwhile.
+        scores = [
+            None if each.judgement is None else each.judgement.score for each in whole[:before]
+        ]
+        for judged, verdict in zip(whole[before:], verdicts, strict=True):
             said = verdict
             if verdict is not None and judged.judgement is not None:  # votes were added
                 said = replace(verdict, cost=judged.judgement.cost + verdict.cost)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Self, cast
 
 import anyio
+import anyio.to_thread
 
 from tts.answers import AnswerChecker
 from tts.budget.bank import Bank
@@ -64,7 +66,8 @@ class Engine:
 
         Raises:
             ConfigError: a name is unknown, or a model cannot be loaded.
-            BackendError: a server cannot be reached. Servers are asked what they serve here.
+            BackendError: a server cannot be reached. Servers are asked what they serve here, which
+                can take a while: see `open`.
         """
         self._select = _selector(select)
         self._temperature = Manner(temperature).temperature  # which checks it
@@ -76,6 +79,23 @@ class Engine:
         self._speculate = speculate
         self._checker = AnswerChecker()
         self._resources = AsyncExitStack()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        policy: str | Policy | Writer = "nano",
+        verifier: str | Verifier | None = None,
+        **settings: Any,
+    ) -> AsyncIterator[Self]:
+        """An engine made and entered while the event loop goes on: `async with Engine.open(...)`.
+
+        Models are loaded, and servers asked what they serve, in a thread. Arguments and errors are
+        those of `Engine`.
+        """
+        make = partial(cls, policy, verifier, **settings)
+        async with await anyio.to_thread.run_sync(make, abandon_on_cancel=True) as engine:
+            yield engine
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -140,6 +160,8 @@ class Engine:
             pool: limits shared with other searches.
         """
         asked = Problem("problem", problem) if isinstance(problem, str) else problem
+        if not isinstance(budget, Budget):
+            raise ConfigError(f"budget={budget!r} is not a Budget, such as Budget(tokens=8000)")
         if not asked.prompt.strip():
             raise ConfigError("the problem is empty")
         preset = presets().get(parse(strategy).name) if isinstance(strategy, str) else None
@@ -159,7 +181,7 @@ class Engine:
 
     async def solve_all(
         self,
-        problems: Iterable[Problem],
+        problems: Iterable[str | Problem],
         strategy: str | Strategy = "best_of_n",
         budget: Budget = UNLIMITED,
         *,
@@ -171,15 +193,17 @@ class Engine:
         """Solve many problems side by side; results come back in the order of `problems`.
 
         Args:
-            problems: each with an id of its own, for the seeds.
+            problems: each with an id of its own, for the seeds; texts are called `problem-0` and
+                so on, by where they stand.
             strategy: for each of them.
             budget: of each of them.
             together: limits for all of them together; a problem that is done early leaves more
                 to the others.
             parts: in how many parts a problem's even share of `together` is given out. With one,
-                all draw on it as they come. With more, whoever has used up a part gets another if
-                a sample more is worth as much there as elsewhere: compute moves from problems
-                whose samples agree to others. For strategies that go on as long as they can.
+                all draw on it as they come, and the first may leave nothing to the others. With
+                more, whoever has used up a part gets another if a sample more is worth as much
+                there as elsewhere: compute moves from problems whose samples agree to others. For
+                strategies that go on as long as they can.
             at_once: most problems in progress.
             on_result: called with each result as it comes.
 
@@ -187,7 +211,10 @@ class Engine:
             ConfigError: an argument cannot be used, or an id occurs twice.
             BackendError: an engine failed.
         """
-        asked = list(problems)
+        asked = [
+            Problem(f"problem-{index}", problem) if isinstance(problem, str) else problem
+            for index, problem in enumerate(problems)
+        ]
         ids = [problem.id for problem in asked]
         if len(set(ids)) < len(ids):
             raise ConfigError("two problems have the same id, so that they would share samples")
@@ -213,7 +240,8 @@ class Engine:
         try:
             async with anyio.create_task_group() as group:
                 # Who waits for the bank leaves its place to others.
-                for _ in range(len(asked) if parts > 1 else min(at_once, len(asked))):
+                banked = parts > 1 and any(map(math.isfinite, together.amount))
+                for _ in range(len(asked) if banked else min(at_once, len(asked))):
                     group.start_soon(work)
         except* TTSError as errors:
             raise leaves(errors)[0] from None

@@ -107,7 +107,7 @@ def apply(event: Event, tree: Tree) -> None:
             tree.add(key, step, manner)
         case Judged(key, judgement, score):
             node = tree[key]
-            node.judgement, node.score = judgement, score
+            node.judgement, node.own_score = judgement, score
         case _:
             pass
 

@@ -14,11 +14,13 @@ from tts.tree import Tree
 class Journal:
     """Where facts are told: the tree grows by them, listeners hear them, the log keeps them."""
 
-    __slots__ = ("_listener", "_news", "events", "tree")
+    __slots__ = ("_listener", "_news", "cut_short", "events", "tree")
 
     def __init__(self, listener: Callable[[Event], None] | None = None) -> None:
         self.tree = Tree()
         self.events: list[Event] = []
+        self.cut_short = False
+        """Whether an answer was cut off where the budget ended."""
         self._listener = listener
         self._news: anyio.Event | None = None
 

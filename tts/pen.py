@@ -6,17 +6,21 @@ of what was new in its prompt.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from tts.again import again
 from tts.budget.ledger import Bounds, Hold, Ledger
+from tts.errors import Overlong
 from tts.journal import Journal
 from tts.pace import Pace
 from tts.policy import Policy
+from tts.refine import complaint
 from tts.seeds import node_seed
 from tts.tree import Node
-from tts.types import PLAIN, POLICY, Cost, Key, Manner, Problem, Step
+from tts.types import PLAIN, POLICY, Cost, Finish, Key, Manner, Problem, Revising, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Pen:
         self._journal = journal
         self._seed = seed
         self._temperature = temperature
+        self._lengths: list[int] = []  # of answers, also of those cut off; tokens
 
     def own(self, manner: Manner) -> Manner:
         """`manner` with this search's own temperature where it names none."""
@@ -69,6 +74,25 @@ class Pen:
         prompt = self._policy.bound(self._problem, node.steps(), 0, manner).prompt_tokens
         return min(room, self._policy.model.context_tokens - prompt)
 
+    @property
+    def takes_instructions(self) -> bool:
+        """Whether the policy follows what it is told beside the problem."""
+        return self._policy.model.dialect.takes_instructions
+
+    def redo(self, node: Node, how: Revising) -> tuple[Node, Manner] | None:
+        """After what a revision of `node` is written, and in which manner; None: it cannot be."""
+        if (wrong := node.first_wrong) is None or wrong.parent is None:
+            return None
+        if how.resumes(self.takes_instructions):
+            return wrong.parent, PLAIN
+        root, manner = node.path()[0].parent, Manner(instruction=complaint(wrong), draft=node.text)
+        assert root is not None
+        try:
+            room = self.tokens_left(root, manner)
+        except Overlong:
+            return None
+        return (root, manner) if room > 0 else None
+
     def bound(self, node: Node, max_tokens: int, manner: Manner) -> Cost:
         """The most that sampling after `node` can cost.
 
@@ -81,6 +105,15 @@ class Pen:
             for each in node.path()
         )
         return bound.where_known(bound.prompt_tokens - 1 if same and node.depth else 0)
+
+    def usual(self, node: Node, max_tokens: int) -> int:
+        """How many tokens the rest of an answer that begins with `node` usually takes.
+
+        The median of the answers so far, at most `max_tokens`; 1 before the first, which takes
+        whatever there is.
+        """
+        length = median(self._lengths) if self._lengths else 0
+        return max(1, min(max_tokens, math.ceil(length) - node.tokens))
 
     def ground(self, parent: Node, manner: Manner) -> Ground:
         """Work out once what all next steps of `parent` have in common."""
@@ -110,7 +143,14 @@ class Pen:
     async def _rest(self, node: Node, key: Key, max_tokens: int, manner: Manner) -> Sequence[Step]:
         bound = self.bound(node, max_tokens, manner)
         known = bound.recomputed_tokens
-        async with self._ledger.hold({POLICY: bound}, len(key), key) as hold:
+
+        def least() -> Bounds:
+            usual = min(bound.output_tokens, self.usual(node, max_tokens))
+            return {POLICY: replace(bound, output_tokens=usual)}
+
+        async with self._ledger.hold({POLICY: bound}, len(key), key, least=least) as hold:
+            if (held := hold.bounds[POLICY]) is not bound:
+                max_tokens = held.output_tokens
             with self.pace.timed(whole=True) as written, hold.charge(POLICY, known) as meter:
                 steps = await self._policy.complete(
                     self._problem,
@@ -121,6 +161,9 @@ class Pen:
                     manner=manner,
                 )
                 written.tokens = sum(step.cost.output_tokens for step in steps)
+        self._lengths.append(node.tokens + written.tokens)
+        if held is not bound and steps[-1].finish is Finish.LENGTH:
+            self._journal.cut_short = True
         return [_booked(steps[0], known), *steps[1:]]
 
 

@@ -58,7 +58,7 @@ class Result:
     answer: str | None
     """The chosen answer; None if no candidate states one."""
     confidence: float
-    """The chosen answer's share of the (weighted) vote, in [0, 1]."""
+    """The chosen answer's share of the (weighted) vote, in [0, 1]; P(right) if `probable` chose."""
     best: Candidate | None
     """The candidate that speaks for the chosen answer."""
     candidates: tuple[Candidate, ...]
@@ -68,6 +68,8 @@ class Result:
     tree: Tree
     events: tuple[Event, ...]
     seed: int
+    selector: str = "majority"
+    """The name of what chose the answer, see `tts.select`."""
     errors: tuple[str, ...] = ()
     """What went wrong on the way, for people."""
     abstained: int = 0

@@ -12,7 +12,7 @@ from tts.answers import Comparer, extract_answer, group
 from tts.bid import worth_of_more
 from tts.budget.bank import Client
 from tts.budget.budget import Budget
-from tts.budget.evidence import Evidence
+from tts.budget.evidence import Evidence, evidence_of
 from tts.budget.ledger import Ledger, Listener
 from tts.budget.purse import Purse
 from tts.errors import BackendError, ConfigError, TTSError, leaves
@@ -21,7 +21,7 @@ from tts.journal import Journal
 from tts.policy import Policy
 from tts.result import Result, Spend
 from tts.search import RunningSearch
-from tts.select import Candidate, Selector, majority, most_probable, weighted
+from tts.select import Candidate, Selector, fitting, name_of
 from tts.strategy import Strategy
 from tts.terms import check_prices, rates_of, reserve
 from tts.tree import Node, Tree
@@ -147,14 +147,16 @@ class Run:
         begin = anyio.current_time()
         self._journal.tell(self._started())
         errors: list[BaseException] = []
+        deadline = min(self._deadline, begin + (self._plan.budget.seconds or math.inf))
         try:
-            await self._work(min(self._deadline, begin + (self._plan.budget.seconds or math.inf)))
+            try:
+                await self._work(deadline)
+            except anyio.get_cancelled_exc_class():  # never by `except*`, which would wrap it
+                self._reason = StopReason.CANCELLED
+                raise
         except* TTSError as group_of_errors:
             self._reason = StopReason.FAILED
             errors = leaves(group_of_errors)
-        except* anyio.get_cancelled_exc_class():
-            self._reason = StopReason.CANCELLED
-            raise
         finally:
             if self._client is not None:
                 self._client.close()
@@ -174,6 +176,8 @@ class Run:
                     self._search.ahead.open(group)
                     await self._plan.strategy.run(self._search)
                     group.cancel_scope.cancel()
+            if self._reason is StopReason.DONE and self._journal.cut_short:
+                self._reason = StopReason.BUDGET
             if self._reason is not StopReason.CANCELLED and not self._journal.tree.answers():
                 await self._finish()
         if clock.cancelled_caught:
@@ -225,26 +229,22 @@ class Run:
         assert self._client is not None
         if self._client.waiting:
             return
-        evidence = getattr(self._plan.strategy, "evidence", None)
         spent = self._purse.spent
         bid = worth_of_more(
             self._journal.tree,
-            evidence if isinstance(evidence, Evidence) else Evidence(),
+            evidence_of(self._plan.strategy) or Evidence(),
             spent.flops or spent.tokens or spent.samples,
         )
         self._client.ask(bid, lambda: self._stop(StopReason.BUDGET))
 
     def _stop(self, reason: StopReason) -> None:
-        if not self._scope.cancel_called:
+        """The first reason stands, but for a cancellation, after which nothing is finished."""
+        events = self._journal.events
+        if events and isinstance(events[-1], Stopped):
+            return
+        if reason is StopReason.CANCELLED or not self._scope.cancel_called:
             self._reason = reason
             self._scope.cancel()
-
-    def _own_selector(self) -> Selector:
-        """How this strategy, or else any strategy, chooses."""
-        evidence = getattr(self._plan.strategy, "evidence", None)
-        if isinstance(evidence, Evidence):
-            return most_probable(evidence)
-        return majority if self._verifier is None else weighted
 
     def _started(self) -> Started:
         verifier = self._verifier
@@ -269,16 +269,18 @@ class Run:
         ]
         classes = await group(answers, self._checker)
         candidates = tuple(
-            Candidate(node.key, text, answer, label, node.score, _votes(node))
+            Candidate(node.key, text, answer, label, node.score, node.votes, node.covered)
             for node, text, answer, label in zip(ends, texts, answers, classes.labels, strict=True)
         )
-        selector = self._plan.selector or self._own_selector()
+        judged = self._verifier is not None
+        selector = self._plan.selector or fitting(self._plan.strategy, judged=judged)
         choice = selector(candidates)
         wasted = waste(journal.events, journal.tree)
         return Result(
             problem=self.problem,
             answer=None if choice is None else _answer(choice.candidate, classes.representatives),
             confidence=0.0 if choice is None else choice.share,
+            selector=name_of(selector),
             best=None if choice is None else choice.candidate,
             candidates=candidates,
             stop_reason=self._reason,
@@ -301,14 +303,6 @@ class Run:
             ),
             undecided=classes.unknown,
         )
-
-
-def _votes(end: Node) -> int:
-    """How many votes its score rests on; a verdict without votes is one."""
-    doubted = end.doubted
-    if doubted is None or doubted.judgement is None:
-        return 0
-    return max(1, len(doubted.judgement.votes))
 
 
 def _most_promising(tree: Tree) -> Node:

@@ -17,13 +17,12 @@ from tts.budget.ledger import Ledger
 from tts.config import make
 from tts.contest import Contest
 from tts.docket import Docket
-from tts.errors import ConfigError, Lost, Overlong
+from tts.errors import BackendError, ConfigError, Lost
 from tts.events import Added, Decided
 from tts.journal import Journal
 from tts.pace import Pace
 from tts.pen import Ground, Pen
 from tts.policy import Policy
-from tts.refine import complaint
 from tts.seeds import node_seed
 from tts.strategy import Strategy
 from tts.tree import Node
@@ -102,7 +101,7 @@ class RunningSearch:
 
     @property
     def takes_instructions(self) -> bool:
-        return self._policy.model.dialect.takes_instructions
+        return self._pen.takes_instructions
 
     async def expand(
         self,
@@ -155,8 +154,8 @@ class RunningSearch:
 
     def can_complete(self, node: Node, *, manner: Manner = PLAIN) -> bool:
         manner = self._pen.own(manner)
-        longest = max(0, self._pen.tokens_left(node, manner))
-        return self._ledger.may_fit({POLICY: self._pen.bound(node, longest, manner)})
+        usual = self._pen.usual(node, max(0, self._pen.tokens_left(node, manner)))
+        return self._ledger.may_fit({POLICY: self._pen.bound(node, usual, manner)})
 
     def can_judge(self, node: Node, votes: int | None = None, *, after: float = 0.0) -> bool:
         if self._docket is None or (bound := self._docket.next_bound(node, votes)) is None:
@@ -169,18 +168,18 @@ class RunningSearch:
     ) -> Node | None:
         if not node.finished:
             raise ValueError(f"node {node.key} is not finished and cannot be revised")
-        if (wrong := (await self.judge(node)).first_wrong) is None or wrong.parent is None:
+        if node.first_wrong is None:
+            await self.judge(node)
+        if (redo := self._pen.redo(node, how)) is None:
             return None
-        if how is Revising.RESUME or (how is Revising.AUTO and not self.takes_instructions):
-            return await self._complete(wrong.parent, self._revision(wrong.parent, node), judge)
-        manner = Manner(instruction=complaint(wrong), draft=node.text)
-        try:
-            room = self._pen.tokens_left(self.root, manner)
-        except Overlong:
-            return None
-        if room < 1:
-            return None
-        return await self._complete(self.root, self._revision(self.root, node), judge, manner)
+        begin, manner = redo
+        return await self._complete(begin, self._revision(begin, node), judge, manner)
+
+    def can_revise(self, node: Node, how: Revising = Revising.AUTO) -> bool:
+        if (redo := self._pen.redo(node, how)) is None:
+            return False
+        begin, manner = redo
+        return self.can_complete(begin, manner=manner)
 
     async def answer_class(self, node: Node) -> int | None:
         return await self._roll.label(extract_answer(node.text) if node.answered else None)
@@ -290,8 +289,7 @@ class RunningSearch:
         try:
             async with self._ledger.hold(ground.bounds, len(key), key) as hold:
                 return await self._pen.step(ground, key, manner, hold)
-        except Lost as error:  # whoever wants it asks for it
-            self._journal.lost(error)
+        except BackendError:  # whoever wants it asks for it, and hears of it
             return None
 
     async def _complete(self, node: Node, key: Key, judge: bool, manner: Manner = PLAIN) -> Node:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tts.budget.evidence import Evidence, Tally, Witness
+from tts.budget.evidence import Evidence, Tally, Witness, evidence_of
 from tts.paper import COBBE, Paper, cites
 from tts.types import Key
 
@@ -42,9 +42,12 @@ class Candidate:
     label: int | None
     """Class of equal answers that it belongs to; None: no answer."""
     score: float | None
-    """P(right) in [0, 1]; None: not judged, or the verifier abstained."""
+    """P(right) in [0, 1], of the longest prefix that was judged; None: nothing of it was, or the
+    verifier abstained."""
     votes: int = 0
     """How many votes its score rests on, at the step that is doubted most."""
+    covered: float = 1.0
+    """Share of its steps that verdicts are about, in [0, 1]; 1 where one was judged wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ class Choice:
     share: float
     """Part of the votes (or of their weight) that its class has, in (0, 1]."""
 
+
+PROBABLE: Final = "probable"
+"""The selector whose share is a probability and not a part of the vote."""
 
 Selector = Callable[[Sequence[Candidate]], Choice | None]
 """None if no candidate has an answer."""
@@ -72,22 +78,20 @@ def weighted(candidates: Sequence[Candidate]) -> Choice | None:
 
     A candidate without a score weighs as much as the average one with: that is what is known of it.
     """
-    scores = [each.score for each in candidates if each.score is not None]
-    average = sum(scores) / len(scores) if scores else 0.0
-
-    def weight(candidate: Candidate) -> float:
-        return average if candidate.score is None else candidate.score
-
-    return _elect(candidates, weight) or majority(candidates)
+    return _elect(candidates, _merit(candidates)) or majority(candidates)
 
 
 @cites(COBBE)
 def best(candidates: Sequence[Candidate]) -> Choice | None:
-    """The highest score (Cobbe et al. 2021); without any, `majority`. `share` counts votes."""
+    """The highest score (Cobbe et al. 2021); without any, `majority`. `share` counts votes.
+
+    Who was judged to the end goes before who was not.
+    """
     judged = [c for c in candidates if c.label is not None and c.score is not None]
     if not judged:
         return majority(candidates)
-    winner = max(judged, key=lambda candidate: candidate.score or 0.0)
+    whole = [each for each in judged if each.covered == 1]
+    winner = max(whole or judged, key=lambda candidate: candidate.score or 0.0)
     voters = [candidate for candidate in candidates if candidate.label is not None]
     same = sum(candidate.label == winner.label for candidate in voters)
     return Choice(winner, same / len(voters))
@@ -100,7 +104,7 @@ def most_probable(evidence: Evidence) -> Selector:
     """
 
     def choose(candidates: Sequence[Candidate]) -> Choice | None:
-        solutions = [Witness(each.label, each.score, each.votes) for each in candidates]
+        solutions = [Witness.of(each.label, each) for each in candidates]
         tally = Tally.of(solutions, evidence)
         if not tally.counts.any():
             return None
@@ -108,15 +112,43 @@ def most_probable(evidence: Evidence) -> Selector:
         label = int(beliefs.argmax())
         return Choice(_speaker(candidates, label), float(beliefs[label]))
 
+    choose.__name__ = PROBABLE
     return choose
 
 
 SELECTORS: Final[Mapping[str, Selector]] = {
     "best": best,
     "majority": majority,
-    "probable": most_probable(Evidence()),
+    PROBABLE: most_probable(Evidence()),
     "weighted": weighted,
 }
+
+
+def fitting(strategy: object, *, judged: bool) -> Selector:
+    """How `strategy` chooses where nothing else was asked for; `judged`: there is a verifier."""
+    if (evidence := evidence_of(strategy)) is not None:
+        return most_probable(evidence)
+    return weighted if judged else majority
+
+
+def name_of(selector: Selector) -> str:
+    """`majority`, or whatever a function of somebody's own is called."""
+    return getattr(selector, "__name__", type(selector).__name__)
+
+
+def _merit(candidates: Sequence[Candidate]) -> Callable[[Candidate], float]:
+    """The score of each; what verdicts are not about is as good as the average candidate."""
+    scored = [each for each in candidates if each.score is not None]
+    whole = [each.score or 0.0 for each in scored if each.covered == 1]
+    scores = whole or [each.score or 0.0 for each in scored]
+    average = sum(scores) / len(scores) if scores else 0.0
+
+    def merit(candidate: Candidate) -> float:
+        if candidate.score is None:
+            return average
+        return candidate.covered * candidate.score + (1 - candidate.covered) * average
+
+    return merit
 
 
 def _elect(candidates: Sequence[Candidate], weight: Callable[[Candidate], float]) -> Choice | None:
@@ -134,4 +166,4 @@ def _elect(candidates: Sequence[Candidate], weight: Callable[[Candidate], float]
 
 def _speaker(candidates: Sequence[Candidate], label: int) -> Candidate:
     members = [candidate for candidate in candidates if candidate.label == label]
-    return max(members, key=lambda c: -1.0 if c.score is None else c.score)
+    return max(members, key=lambda c: -1.0 if c.score is None else c.covered * c.score)

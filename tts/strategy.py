@@ -10,14 +10,9 @@ import anyio
 import numpy as np
 
 from tts.budget.evidence import Evidence as Evidence
-from tts.budget.evidence import Tally as Tally
-from tts.budget.evidence import Witness as Witness
 from tts.budget.split import Law as Law
 from tts.budget.table import Table as Table
 from tts.budget.table import agreement as agreement
-from tts.budget.worth import Offer as Offer
-from tts.budget.worth import sampling as sampling
-from tts.budget.worth import voting as voting
 from tts.errors import ConfigError as ConfigError
 from tts.paper import COBBE as COBBE
 from tts.paper import SINGHI as SINGHI
@@ -122,10 +117,11 @@ class Search(Protocol):
         ...
 
     def can_complete(self, node: Node, *, manner: Manner = PLAIN) -> bool:
-        """Whether `complete(node, judge=False)` fits what is left, at its worst.
+        """Whether `complete(node, judge=False)` fits what is left, if it is as long as usual.
 
         The search ends when all that it waits for can never fit; who asks first can do something
-        cheaper instead.
+        cheaper instead. An answer may take what is left where its worst case does not fit; longer
+        than that, it is cut off.
         """
         ...
 
@@ -145,6 +141,13 @@ class Search(Protocol):
         Returns the new end: on another path from the root if all was written anew, or on a branch
         after the last step before the wrong one. None: no step of it was judged wrong, or the
         policy's context has no room for what was said of it.
+        """
+        ...
+
+    def can_revise(self, node: Node, how: Revising = Revising.AUTO) -> bool:
+        """Whether `revise(node, how, judge=False)` has something to write and fits what is left.
+
+        It fits if it is as long as usual, as with `can_complete`. Does not have `node` judged.
         """
         ...
 

@@ -20,8 +20,8 @@ class Node:
     step: Step | None = None
     judgement: Judgement | None = None
     """What the verifier said of this step; None if it has not been asked."""
-    score: float | None = None
-    """P(the prefix is right) in [0, 1], reduced over the path; None: no verdict on any of it."""
+    own_score: float | None = None
+    """The score since this step was judged; None: it was not, or there is no verdict."""
     tokens: int = 0
     """Output tokens from the root down to and with this step."""
     manner: Manner = PLAIN
@@ -32,6 +32,17 @@ class Node:
     def depth(self) -> int:
         """Steps from the root."""
         return len(self.key)
+
+    @property
+    def score(self) -> float | None:
+        """P(the prefix is right) in [0, 1], reduced over the path; None: no verdict on any of it.
+
+        That of the longest prefix that was judged.
+        """
+        node: Node | None = self
+        while node is not None and node.own_score is None:
+            node = node.parent
+        return None if node is None else node.own_score
 
     @property
     def finished(self) -> bool:
@@ -46,7 +57,8 @@ class Node:
     @property
     def rank(self) -> float:
         """The score, with "no verdict" below every verdict: for sorting, not for arithmetic."""
-        return -1.0 if self.score is None else self.score
+        score = self.score
+        return -1.0 if score is None else score
 
     @property
     def first_wrong(self) -> Node | None:
@@ -66,6 +78,31 @@ class Node:
             if node.judgement is not None and node.judgement.score is not None
         ]
         return min(scored, key=lambda pair: pair[0])[1] if scored else None
+
+    @property
+    def votes(self) -> int:
+        """How many votes its score rests on, at the step that is doubted most.
+
+        A verdict without votes is one.
+        """
+        if (doubted := self.doubted) is None or doubted.judgement is None:
+            return 0
+        return max(1, len(doubted.judgement.votes))
+
+    @property
+    def covered(self) -> float:
+        """Share of the path that verdicts are about, in [0, 1].
+
+        It goes as far as the last of them; after a step judged wrong nothing is left to say.
+        """
+        if self.first_wrong is not None:
+            return 1.0
+        judged = [
+            node.depth
+            for node in self.path()
+            if node.judgement is not None and node.judgement.score is not None
+        ]
+        return judged[-1] / self.depth if judged else 0.0
 
     def path(self) -> list[Node]:
         """Nodes from below the root down to this one."""
@@ -118,7 +155,7 @@ class Tree:
             raise ValueError(f"node {key} exists already")
         parent = self._nodes[key[:-1]]
         tokens = parent.tokens + (len(step.token_ids) or step.cost.output_tokens)
-        node = Node(key, parent, step, score=parent.score, tokens=tokens, manner=manner)
+        node = Node(key, parent, step, tokens=tokens, manner=manner)
         self._nodes[key] = node
         # Most nodes are leaves: a list for each would be a sixth of all that a search remembers.
         if isinstance(parent.children, list):

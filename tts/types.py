@@ -148,6 +148,10 @@ class Revising(Enum):
     RESUME = "resume"
     """The policy goes on after the last step before the wrong one; it never sees the critique."""
 
+    def resumes(self, takes_instructions: bool) -> bool:
+        """Whether a policy that `takes_instructions`, or does not, goes on from a prefix."""
+        return self is Revising.RESUME or (self is Revising.AUTO and not takes_instructions)
+
 
 RIGHT_FROM: Final = 0.5
 """A step is judged wrong if its score is below this, else right (GenPRM, eq. 7)."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from tts.engine import Engine
 from tts.result import Result
+from tts.strategy import at_least
 from tts.study import Stage, Study
 from tts.types import Problem
-from tts_benchmarks.report import Cell, Report, levels
+from tts_benchmarks.report import Cell, Report, families, levels
 from tts_benchmarks.statistics import estimate, majority_share, pass_at_k
 from tts_nano.problems import FAMILIES, LEVELS, MIDDLE, NanoProblem, Split, generate
 from tts_strategies.best_of_n import BestOfN
@@ -43,11 +44,18 @@ class NanoPolicy:
         default=("family", "level", "problems", "pass@1", "pass@k", "majority@k", "k"), init=False
     )
 
+    def __post_init__(self) -> None:
+        at_least(1, problems=self.problems, samples=self.samples)
+        at_least(1, samples_elsewhere=self.samples_elsewhere)
+        at_least(0, seed=self.seed)
+        levels(self.levels, LEVELS)
+        families(self.families, FAMILIES)
+
     async def run(self, study: Study) -> Report:
         """Sample and grade, as many of each problem as its level asks for."""
         parts = [
             (family, level)
-            for family in self.families.split(",")
+            for family in families(self.families, FAMILIES)
             for level in levels(self.levels, LEVELS)
         ]
         kinds = sorted({self._samples(level) for _, level in parts}, reverse=True)

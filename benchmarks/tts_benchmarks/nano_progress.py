@@ -18,13 +18,15 @@ from tts.answers import AnswerChecker
 from tts.backends.base import Backend
 from tts.budget.meter import Meter
 from tts.engine import Engine
+from tts.errors import ConfigError
 from tts.policy import LanguagePolicy
 from tts.registry import open_backend
+from tts.strategy import at_least, positive
 from tts.study import Stage, Study
 from tts.types import Problem
 from tts_benchmarks.nano_solutions import solutions
 from tts_benchmarks.processbench import Item
-from tts_benchmarks.report import Cell, Report
+from tts_benchmarks.report import Cell, Report, families
 from tts_benchmarks.statistics import estimate
 from tts_nano.problems import FAMILIES, Split, label, problem_of
 from tts_verifiers.synthesis.progress import Kind, Rule, Schedule
@@ -55,22 +57,43 @@ class NanoProgress:
     at_once: int = 64
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        at_least(1, each=self.each, at_once=self.at_once)
+        at_least(0, seed=self.seed)
+        positive(rollouts=self.rollouts)
+        families(self.families, FAMILIES)
+        _ = self._rules  # checks them
+
+    @property
+    def _rules(self) -> list[Rule]:
+        """Raises:
+        ConfigError: a threshold is no number.
+        """
+        kinds = (
+            (Kind.RATIO, "ratios", self.ratios),
+            (Kind.DIFFERENCE, "differences", self.differences),
+        )
+        rules = [Rule(Kind.HARD, 0.0)]
+        for kind, knob, text in kinds:
+            try:
+                rules += [Rule(kind, float(each)) for each in text.split(",")]
+            except ValueError:
+                raise ConfigError(f"{knob}={text!r} must be numbers, such as 0.2,0.8") from None
+        return rules
+
     async def run(self, study: Study) -> Report:
         """Sample, complete, label."""
-        families = self.families.split(",")
-        items = [await self._items(study, family) for family in families]
-        waves = await study.wave([self._stage(*each) for each in zip(families, items, strict=True)])
+        asked = families(self.families, FAMILIES)
+        items = [await self._items(study, family) for family in asked]
+        waves = await study.wave([self._stage(*each) for each in zip(asked, items, strict=True)])
         found = [each for wave in waves for each in wave]
-        rules = [Rule(Kind.HARD, 0.0)]
-        rules += [Rule(Kind.RATIO, float(each)) for each in self.ratios.split(",")]
-        rules += [Rule(Kind.DIFFERENCE, float(each)) for each in self.differences.split(",")]
         columns = ("rule", "steps labelled rightly", "wrong steps found", "right steps kept")
         steps = sum(len(each.right) for each in found)
         notes = (
             f"{len(found)} solutions, {steps} steps; {self.rollouts:g} x 32-128 rollouts each.",
             "Intervals: 95 %, bootstrap; right and wrong steps weigh as they occur.",
         )
-        table = [self._row(rule, found) for rule in rules]
+        table = [self._row(rule, found) for rule in self._rules]
         return Report(f"Labels by rollouts, {self.families}", columns, tuple(table), notes)
 
     def _row(self, rule: Rule, found: Sequence[Labelled]) -> tuple[Cell, ...]:

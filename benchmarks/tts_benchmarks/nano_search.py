@@ -14,9 +14,10 @@ from tts.budget.budget import UNLIMITED, Budget
 from tts.engine import Engine
 from tts.errors import ConfigError
 from tts.result import Result
+from tts.strategy import at_least
 from tts.study import Stage, Study
 from tts.types import Problem
-from tts_benchmarks.report import Cell, Report, levels
+from tts_benchmarks.report import Cell, Report, families, levels
 from tts_benchmarks.statistics import difference, estimate
 from tts_nano.problems import FAMILIES, LEVELS, MIDDLE, Split, generate
 
@@ -51,11 +52,17 @@ class NanoSearch:
     at_once: int = 48
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        at_least(1, problems=self.problems, at_once=self.at_once)
+        at_least(0, seed=self.seed)
+        levels(self.levels, LEVELS)
+        families(self.families, FAMILIES)
+
     async def run(self, study: Study) -> Report:
         """Run every arm."""
         asked = [
             generate(family, level, seed, self.split)
-            for family in self.families.split(",")
+            for family in families(self.families, FAMILIES)
             for level in levels(self.levels, LEVELS)
             for seed in range(_FIRST_SEED, _FIRST_SEED + self.problems)
         ]

@@ -18,9 +18,9 @@ from tts.budget.table import agreement
 from tts.engine import Engine
 from tts.errors import ConfigError
 from tts.result import Result
-from tts.strategy import Search
+from tts.strategy import Search, at_least
 from tts.types import Problem
-from tts_benchmarks.report import Cell, Report, levels
+from tts_benchmarks.report import Cell, Report, families, levels
 from tts_benchmarks.statistics import estimate
 from tts_nano.problems import FAMILIES, LEVELS, Split, generate
 
@@ -60,12 +60,16 @@ class NanoTable:
     def __post_init__(self) -> None:
         if self.bins < 1 or self.pilot < 2:
             raise ConfigError(f"bins={self.bins} must be at least 1, pilot={self.pilot} at least 2")
+        at_least(1, problems=self.problems)
+        at_least(0, seed=self.seed)
+        levels(self.levels, LEVELS)
+        families(self.families, FAMILIES)
 
     async def run(self, progress: Callable[[str, float], None]) -> Report:
         """Run everything; `progress` hears what is being done and how far it is."""
         asked = [
             generate(family, level, seed, self.split)
-            for family in self.families.split(",")
+            for family in families(self.families, FAMILIES)
             for level in levels(self.levels, LEVELS)
             for seed in range(_FIRST_SEED, _FIRST_SEED + self.problems)
         ]

@@ -3,8 +3,8 @@
 Labels are 0-based, -1 for a right solution. A verifier sees the steps one after another and is
 stopped at the first that it calls wrong; what comes after decides nothing. F1 is the harmonic mean
 of the accuracies on wrong and on right solutions; the average over subsets is unweighted. For
-discriminative PRMs the paper chooses the score below which a step is wrong on one of the subsets
-(sec. 4.1): then every step is scored first.
+discriminative PRMs the paper chooses the score below which a step is wrong as the one that is best
+on GSM8K: then every step is scored first.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tts.again import again
 from tts.budget.meter import Meter
 from tts.errors import ConfigError
 from tts.seeds import node_seed
 from tts.types import FREE, Cost, Finish, Judgement, Problem, Step
 from tts.verifier import RIGHT_FROM, Case, Verifier
 from tts_benchmarks.report import Cell, Report
-from tts_benchmarks.statistics import FirstErrors, first_errors
+from tts_benchmarks.statistics import FirstErrors, f1_score, first_errors
 
 
 class Item(BaseModel):
@@ -82,7 +84,10 @@ def read(path: Path) -> list[Item]:
 
 
 async def examine(verifier: Verifier, item: Item, seed: int, until: float = RIGHT_FROM) -> Finding:
-    """Judge the steps of `item` until one scores below `until`; 0: all of them."""
+    """Judge the steps of `item` until one scores below `until`; 0: all of them.
+
+    A verdict that is lost with its engine is asked for again, and its cost booked at its bound.
+    """
     problem = Problem(item.id, item.problem)
     steps = tuple(Step(text, finish=Finish.STEP) for text in item.steps)
     judged: tuple[Judgement | None, ...] = ()
@@ -90,7 +95,7 @@ async def examine(verifier: Verifier, item: Item, seed: int, until: float = RIGH
     for number in range(len(steps)):
         seeds = (node_seed(seed, item.id, (0,) * (number + 1)),)
         case = Case(problem, steps[: number + 1], judged, seeds)
-        (verdict,) = await verifier.judge(case, meter)
+        (verdict,) = await again(partial(verifier.judge, case, meter), lambda lost: None)
         judged = (*judged, verdict)
         if verdict is not None and verdict.score is not None and verdict.score < until:
             break
@@ -107,13 +112,16 @@ async def examine_all(
     at_once: int = 64,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Finding]:
-    """`examine` many items side by side; `progress` hears how many are done."""
+    """`examine` many items side by side, the longest first, so that none is long alone in the end.
+
+    `progress` hears how many are done.
+    """
     findings: dict[int, Finding] = {}
-    waiting = iter(enumerate(items))
+    waiting = iter(sorted(range(len(items)), key=lambda index: -len(items[index].steps)))
 
     async def work() -> None:
-        for index, item in waiting:
-            findings[index] = await examine(verifier, item, seed, until)
+        for index in waiting:
+            findings[index] = await examine(verifier, items[index], seed, until)
             progress(len(findings))
 
     async with anyio.create_task_group() as group:
@@ -144,7 +152,7 @@ def best_threshold(items: Sequence[Item], findings: Sequence[Finding]) -> float:
 
     def merit(threshold: float) -> tuple[float, float]:
         found = [finding.first_error(threshold) for finding in findings]
-        return first_errors(truth, found).f1.mean, -abs(threshold - RIGHT_FROM)
+        return f1_score(truth, found), -abs(threshold - RIGHT_FROM)
 
     return max(THRESHOLDS, key=merit)
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from tts.config import make
 from tts.engine import Engine
-from tts.errors import ConfigError
+from tts.errors import ConfigError, unknown
+from tts.registry import load
+from tts.spec import parse
+from tts.strategy import at_least
 from tts.study import Stage, Study
 from tts.types import RIGHT_FROM
 from tts.verifier import Verifier, opened
@@ -23,7 +26,7 @@ from tts_benchmarks.processbench import (
     report,
     rows,
 )
-from tts_benchmarks.report import Cell, Report
+from tts_benchmarks.report import Cell, Report, families
 from tts_nano.problems import FAMILIES, Split
 
 
@@ -41,17 +44,23 @@ class ProcessBench:
     at_once: int = 64
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        at_least(1, each=self.each, at_once=self.at_once)
+        at_least(0, seed=self.seed)
+        subsets = families(self.families, FAMILIES)
+        if not self.verifiers.split():
+            raise ConfigError("verifiers='' names none")
+        for spec in self.verifiers.split():
+            load("verifiers", parse(spec).name)
+        if not self.files:
+            self._check_threshold(subsets)
+
     async def run(self, study: Study) -> Report:
         """Find first errors."""
         items = await self._items(study)
         if not items:
             raise ConfigError("there are no solutions to judge")
-        subsets = list(dict.fromkeys(item.subset for item in items))
-        if self.threshold and self.threshold not in subsets:
-            raise ConfigError(
-                f"no subset {self.threshold!r} to choose the threshold on "
-                f"(there are: {', '.join(subsets)})"
-            )
+        self._check_threshold(list(dict.fromkeys(item.subset for item in items)))
         specs = self.verifiers.split()
         found = await study.wave([self._stage(spec, items) for spec in specs])
         table: list[tuple[Cell, ...]] = []
@@ -61,6 +70,10 @@ class ProcessBench:
             table += rows(name, items, each, threshold)
         source = self.files or f"natural solutions of {self.policy}, split {self.split}"
         return report(f"ProcessBench: {source}", table)
+
+    def _check_threshold(self, subsets: Sequence[str]) -> None:
+        if self.threshold and self.threshold not in subsets:
+            raise unknown("subset to choose the threshold on", self.threshold, subsets)
 
     def _threshold(self, items: Sequence[Item], findings: Sequence[Finding]) -> float:
         """The score below which a step is wrong."""
@@ -91,7 +104,7 @@ class ProcessBench:
         if self.files:
             return [item for name in self.files.split(",") for item in read(Path(name))]
         items: list[Item] = []
-        for family in self.families.split(","):
+        for family in families(self.families, FAMILIES):
             name = f"solutions: {family}"
 
             async def draw(family: str = family, name: str = name) -> list[Item]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tts.errors import ConfigError, unknown
 from tts_benchmarks.statistics import Estimate
 
 Cell = str | int | float | Estimate | None
@@ -55,12 +56,35 @@ def _plain(cell: Cell) -> object:
 
 
 def levels(text: str, allowed: Sequence[int]) -> list[int]:
-    """Levels as people write them: `4`, `1-7`, `1,3,5`."""
+    """Levels as people write them: `4`, `1-7`, `1,3,5`.
+
+    Raises:
+        ConfigError: there are no such levels.
+    """
     chosen: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        chosen.extend(range(int(first), int(last or first) + 1))
-    wrong = [level for level in chosen if level not in allowed]
-    if wrong:
-        raise ValueError(f"no level {wrong[0]}; there are {allowed[0]} to {allowed[-1]}")
+        try:
+            meant = list(range(int(first), int(last or first) + 1))
+        except ValueError:
+            meant = []
+        if not meant or not set(meant) <= set(allowed):
+            raise ConfigError(
+                f"levels={text!r}: there are {allowed[0]} to {allowed[-1]}, and {part!r} is "
+                "none of them; write 4, 1-7 or 1,3"
+            )
+        chosen += meant
+    return chosen
+
+
+def families(text: str, allowed: Sequence[str]) -> list[str]:
+    """Families of problems, parted by commas.
+
+    Raises:
+        ConfigError: there is no such family.
+    """
+    chosen = text.split(",")
+    for family in chosen:
+        if family not in allowed:
+            raise unknown("family", family, allowed)
     return chosen

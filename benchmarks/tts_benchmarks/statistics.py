@@ -103,18 +103,35 @@ def first_errors(truth: Sequence[int], found: Sequence[int | None], seed: int = 
     Raises:
         ValueError: one kind of solutions is missing.
     """
+    wrong, right = _hits(truth, found)
+    rng = np.random.default_rng(seed)
+    means = [_bootstrap(part, rng) for part in (wrong, right)]
+    harmonic = _harmonic(*means)
+    low, high = np.quantile(harmonic, [0.025, 0.975])
+    f1 = Estimate(f1_score(truth, found), float(low), float(high), len(truth))
+    return FirstErrors(estimate(list(wrong), seed), estimate(list(right), seed), f1)
+
+
+def f1_score(truth: Sequence[int], found: Sequence[int | None]) -> float:
+    """The F1 of `first_errors`, without its interval.
+
+    Raises:
+        ValueError: one kind of solutions is missing.
+    """
+    wrong, right = _hits(truth, found)
+    return float(_harmonic(wrong.mean(keepdims=True), right.mean(keepdims=True))[0])
+
+
+def _hits(
+    truth: Sequence[int], found: Sequence[int | None]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """1 where a solution's label was found, else 0: of the wrong solutions, and of the right."""
     hits = [(label, float(label == guess)) for label, guess in zip(truth, found, strict=True)]
     wrong = np.asarray([hit for label, hit in hits if label >= 0])
     right = np.asarray([hit for label, hit in hits if label < 0])
     if not len(wrong) or not len(right):
         raise ValueError("both wrong and right solutions are needed")
-    rng = np.random.default_rng(seed)
-    means = [_bootstrap(part, rng) for part in (wrong, right)]
-    harmonic = _harmonic(*means)
-    low, high = np.quantile(harmonic, [0.025, 0.975])
-    middle = float(_harmonic(wrong.mean(keepdims=True), right.mean(keepdims=True))[0])
-    f1 = Estimate(middle, float(low), float(high), len(hits))
-    return FirstErrors(estimate(list(wrong), seed), estimate(list(right), seed), f1)
+    return wrong, right
 
 
 def _harmonic(

@@ -18,6 +18,7 @@ from tts.backends.decoder.stops import EOS, LOOK, STOP, Stops
 from tts.backends.tokenizer import FolderTokenizer
 from tts_nano.arrays import Floats, Integers, Records
 from tts_nano.batch import Batch
+from tts_nano.blocks import BLOCK
 from tts_nano.cache import PrefixCache
 from tts_nano.canonical import Canonical
 from tts_nano.job import Job
@@ -144,8 +145,7 @@ class Engine:
             if job.waiting:
                 heapq.heappush(self._queue, job)
         for job, match in alone.values():
-            taken = self._join(job, match, 1)
-            self._batch.place(taken, job.length - 1)
+            taken = self._join(job, match, 1, job.length - 1)
             self._batch.records["token"][taken] = job.tokens[-1]
         if begun:
             self._draw_first(begun)
@@ -165,15 +165,17 @@ class Engine:
         if job.blocks is None and count < len(job.waiting):
             assert match is not None
             job.blocks = self.cache.blocks(match)  # for those that begin later
-        taken = self._join(job, match, count)
-        self._batch.place(taken, job.length)
+        taken = self._join(job, match, count, job.length)
         if not job.waiting:
             job.blocks = None
         return taken
 
-    def _join(self, job: Job, match: Match | None, count: int) -> slice:
-        """Slots for `count` samples, with the prompt's blocks that they do not share."""
-        run = self._runs.of(job)
+    def _join(self, job: Job, match: Match | None, count: int, position: int) -> slice:
+        """Slots for `count` samples, with the prompt's blocks that they do not share.
+
+        The token at `position` is the next to come, though what is cached may go further.
+        """
+        run = self._runs.of(job, position // BLOCK)
         first = 0 if run is None else run.count
         if job.blocks is not None:
             own = job.blocks[first:]
@@ -192,6 +194,7 @@ class Engine:
         records["top_p"][taken] = sampling.top_p
         records["top_k"][taken] = sampling.top_k
         self._batch.flags[taken] = self._stops.flags(request.stop_ids, job.stops)
+        self._batch.place(taken, position)
         return taken
 
     # Decoding

@@ -22,10 +22,13 @@ class Runs:
     def __len__(self) -> int:
         return len(self._runs)
 
-    def of(self, job: Job) -> Run | None:
-        """The run that samples of `job` should begin with; None if it would not pay."""
+    def of(self, job: Job, most: int) -> Run | None:
+        """The run that samples of `job` should begin with, of at most `most` blocks.
+
+        None if it would not pay.
+        """
         depth, worth = 0, WORTH_SHARING - 1
-        for number, node in enumerate(job.nodes, 1):
+        for number, node in enumerate(job.nodes[:most], 1):
             users = node.users + job.expected
             if users < 2:
                 break

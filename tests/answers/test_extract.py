@@ -52,6 +52,8 @@ NOT_STATED = [
     r"\boxed{  }",
     r"The answer is \boxed{}.",
     r"\boxed{3",
+    r"The answer is \boxed{3",
+    r"The final answer is: $\boxed{\frac{1}{2",
     "The answer is",
     "The answer is .",
     "Is this the answer? 5",

@@ -143,13 +143,18 @@ async def test_a_server_that_stays_busy_is_unavailable_and_costs_nothing(
     server.faults.clear()
 
 
-async def test_a_server_that_was_lost_is_looked_for_before_it_is_asked_again(
-    remote: RemoteBackend, server: Server
-) -> None:
+async def lose(remote: RemoteBackend, server: Server) -> None:
+    """The server goes away with a request, and stays away."""
     server.faults.append(drops)
     with pytest.raises(Unavailable):
         await remote.generate(request_for(remote), Meter())
     server.healthy = False
+
+
+async def test_a_server_that_was_lost_is_looked_for_before_it_is_asked_again(
+    remote: RemoteBackend, server: Server
+) -> None:
+    await lose(remote, server)
     meter = Meter()
     with pytest.raises(Unavailable, match="went away and did not come back"):
         await remote.generate(request_for(remote), meter)
@@ -252,3 +257,21 @@ async def test_a_server_with_another_vocabulary_is_found_out_at_a_reply(
     monkeypatch.setattr(remote.tokenizer, "decode", lambda ids: original([id + 1 for id in ids]))
     with pytest.raises(BadReply, match=r"to the server and .* to our tokenizer"):
         await remote.generate(Request(prompt, len(sample.token_ids)), Meter())
+
+
+async def test_all_who_wait_for_a_lost_server_lose_their_patience_together(
+    remote: RemoteBackend, server: Server
+) -> None:
+    await lose(remote, server)
+    begun, ended = anyio.current_time(), list[float]()
+
+    async def ask() -> None:
+        with pytest.raises(Unavailable, match="did not come back"):
+            await remote.generate(Request((5, 6, 7), 8, (5,)), Meter())  # too short for siblings
+        ended.append(anyio.current_time() - begun)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(12):
+            group.start_soon(ask)
+    assert len(ended) == 12
+    assert max(ended) < 6 * 0.3  # one after the other they would take twelve times as long

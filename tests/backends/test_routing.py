@@ -29,6 +29,8 @@ class Copy:
         self._fake = FakeBackend(parameters=parameters)
         self.asked: list[Request] = []
         self.away = False
+        self.hesitates = 0.0
+        """Seconds until it is known that it is away."""
         self.load = 0
         self.pinged = 0
 
@@ -46,6 +48,7 @@ class Copy:
 
     async def generate(self, request: Request, meter: Meter) -> Generation:
         if self.away:
+            await anyio.sleep(self.hesitates)
             raise Away("it cannot be reached")
         self.asked.append(request)
         return await self._fake.generate(request, meter)
@@ -214,3 +217,22 @@ async def test_what_a_search_knows_of_a_prompt_is_not_charged_behind_copies() ->
     await several.generate(request, meter)
     assert meter.cost.prompt_tokens == len(request.prompt)
     assert meter.cost.recomputed_tokens == len(request.prompt) - 1
+
+
+async def test_many_requests_that_hear_of_one_outage_count_it_once(
+    several: Several, copies: list[Copy]
+) -> None:
+    for copy in copies:
+        copy.away, copy.hesitates = True, 0.1
+
+    async def ask(number: int) -> None:
+        with pytest.raises(Unavailable):
+            await several.generate(Request(prompt(number), 8), Meter())
+
+    async with anyio.create_task_group() as group:
+        for number in range(4000):
+            group.start_soon(ask, number)
+    for copy in copies:
+        copy.away = False
+    await anyio.sleep(1.5)  # the longest time out after two outages in a row
+    await several.generate(Request(prompt(0), 8), Meter())

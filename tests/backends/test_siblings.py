@@ -72,3 +72,14 @@ async def test_where_the_first_fails_the_next_goes_ahead() -> None:
         for name in "bc":
             group.start_soon(engine.ask, name, STEM)
     assert engine.ahead == ["a", "b"]
+
+
+async def test_who_comes_after_the_first_token_waits_for_nothing_though_all_was_forgotten() -> None:
+    engine = Engine()
+    async with anyio.create_task_group() as group:
+        group.start_soon(engine.ask, "a", STEM)
+        await anyio.sleep(0.2)  # its first token is there, the rest is not
+        engine.siblings.forget()
+        group.start_soon(engine.ask, "b", STEM)
+    assert engine.ahead == ["a", "b"]
+    assert engine.begun["b"] < 0.3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tts.errors import ConfigError
+from tts.errors import ConfigError, Lost
 from tts.types import FREE
 from tts_benchmarks.processbench import (
     Finding,
@@ -74,6 +74,34 @@ def test_the_threshold_with_the_highest_f1_is_chosen() -> None:
         "x": 1.0,
         "y": 1.0,
     }
+
+
+async def test_a_verdict_that_died_with_its_engine_is_asked_for_again() -> None:
+    reader, dead = Reader(), [Lost("gone"), Lost("gone again")]
+
+    async def dying(prompt: str, steps: Sequence[str]) -> list[float | None]:
+        if dead and len(steps) == 2:
+            raise dead.pop()
+        return await reader(prompt, steps)
+
+    finding = await examine(Function(dying), ITEMS[0], seed=0)
+    assert (finding.first_error(), dead) == (1, [])
+
+
+async def test_the_longest_are_begun_first_and_findings_keep_their_order() -> None:
+    begun: list[int] = []
+
+    async def score(prompt: str, steps: Sequence[str]) -> list[float | None]:
+        begun.append(int(prompt))
+        return [0.9] * len(steps)
+
+    items = [
+        Item(id=str(length), problem=str(length), steps=("fine",) * length, label=-1)
+        for length in (1, 3, 2)
+    ]
+    findings = await examine_all(Function(score), items, at_once=1)
+    assert list(dict.fromkeys(begun)) == [3, 2, 1]
+    assert [len(finding.scores) for finding in findings] == [1, 3, 2]
 
 
 async def test_scores_are_worked_out_by_subset() -> None:

@@ -16,7 +16,7 @@ from tts.events import Started
 from tts.policy import LanguagePolicy
 from tts.presets import presets
 from tts.registry import names
-from tts.select import SELECTORS, majority
+from tts.select import SELECTORS
 from tts_strategies.particles import Particles
 from tts_strategies.rebase import Rebase
 
@@ -82,22 +82,6 @@ def test_solve_takes_a_preset_with_knobs_and_repeats_it(tts, tmp_path: Path) -> 
         "li2023making", "wu2024inference",
     ]  # fmt: skip
     assert "% verifier likelihood does not say where it is from." in cited.out
-
-
-def test_a_strategy_that_chooses_itself_is_let_choose(tts, monkeypatch) -> None:
-    """No selector is passed on that nobody asked for."""
-    asked: list[object] = []
-
-    def most_probable(evidence: object) -> object:
-        asked.append(evidence)
-        return majority
-
-    monkeypatch.setattr("tts.run.most_probable", most_probable)
-    words = ("solve", "What?", "--policy", "fake", "--strategy", "voi", "--verifier", "likelihood")
-    assert tts(*words, "--set", "at_most=4").code == 0
-    assert len(asked) == 1
-    assert tts(*words, "--set", "at_most=4", "--select", "weighted").code == 0
-    assert len(asked) == 1
 
 
 def test_presets_are_listed_with_their_sources(tts) -> None:

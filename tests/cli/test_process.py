@@ -57,25 +57,48 @@ def run(*words: str, **options) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_ctrl_c_shows_the_best_so_far():
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_being_interrupted_shows_the_best_so_far(number: signal.Signals, name: str):
     process = slow("slow", "--json", "-n", "64")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert err == "stopping; Ctrl-C again quits at once\n"
+    assert err == f"stopping; {name} again quits at once\n"
     whole = json.loads(out)
     assert whole["stop_reason"] == "cancelled"
     assert whole["candidates"]
 
 
-def test_a_second_ctrl_c_quits_at_once_even_if_the_loop_is_stuck():
+def test_ctrl_c_ends_a_benchmark_with_one_line():
+    program = (
+        "import signal, sys; from tts.cli import run;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(run(sys.argv[1:]))"
+    )
+    words = ["bench", "nano_search", "--set", "problems=50", "--set", "levels=7"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    process.stderr.readline()  # its first progress
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "error: interrupted"
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_quits_at_once_even_if_the_loop_is_stuck(number: signal.Signals):
     process = slow("stuck", "-n", "64")
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     assert process.stderr.readline() == "stopping; Ctrl-C again quits at once\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=10)
-    assert (process.returncode, out, err) == (130, "", "")
+    assert (process.returncode, out, err) == (128 + number, "", "")
 
 
 def test_exit_codes_reach_the_shell():

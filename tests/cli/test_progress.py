@@ -59,7 +59,7 @@ def test_the_view_shows_limits_spend_and_leader_and_takes_no_text_for_markup(dra
     assert "beam [x]" in screen
     assert f"{watch.spent.tokens:,.0f} of 3,000" in screen
     assert "8 finished" in screen
-    assert f"{result.answer} with" in screen
+    assert f"{result.answer} (" in screen
 
 
 def test_where_nobody_watches_live_there_are_lines_now_and_then(capsys, monkeypatch):

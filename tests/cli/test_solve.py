@@ -1,6 +1,7 @@
 """`tts solve`: what is printed, what is written, what is said of it."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import get_type_hints
@@ -12,6 +13,7 @@ from tts.events import Stopped
 from tts.log import read
 
 FAKE = ("--policy", "fake")
+VOI = ("--strategy", "voi", "--verifier", "likelihood", "--set", "at_most=4")
 
 
 def test_answer_steps_spend_reason_and_command_are_printed(tts):
@@ -40,6 +42,32 @@ def test_json_has_exactly_the_documented_members(tts):
     assert whole["correct"] is None
     texts = [step["text"] for step in whole["steps"]]
     assert "".join(texts) in [candidate["text"] for candidate in whole["candidates"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "selector"),
+    [
+        ((), "majority"),
+        (("--verifier", "likelihood"), "weighted"),
+        (("--select", "best"), "best"),
+        (VOI, "probable"),
+        ((*VOI, "--select", "majority"), "majority"),
+    ],
+)
+def test_what_chose_the_answer_is_told(tts, words, selector):
+    whole = json.loads(tts("solve", "hello", *FAKE, *words, "--json").out)
+    assert whole["search"]["selector"] == selector
+    text = tts("solve", "hello", *FAKE, *words).out
+    assert ("right with probability" in text) == (selector == "probable")
+    assert ("of the vote" in text) == (selector != "probable")
+
+
+def test_each_accounts_part_of_the_spend_is_told(tts):
+    words = ("solve", "hello", *FAKE, "--verifier", "judge:backend=fake", "-n", "2", "--json")
+    spend = json.loads(tts(*words).out)["spend"]
+    assert set(spend["by_account"]) == set(spend["accounts"]) == {"policy", "verifier"}
+    for unit, total in spend["total"].items():
+        assert total == sum(part[unit] for part in spend["by_account"].values())
 
 
 def test_the_printed_command_repeats_the_search(tts):
@@ -154,6 +182,13 @@ def test_a_budget_too_small_for_an_answer_is_told_and_has_its_code(tts):
     assert "nothing more fitted into 5 tokens" in outcome.out
 
 
+def test_an_answer_that_the_budget_cut_off_is_told_so(tts):
+    outcome = tts("solve", "hello", *FAKE, "--budget", "5", "-n", "1", "--json")
+    whole = json.loads(outcome.out)
+    assert (outcome.code, whole["stop_reason"]) == (3, "budget")
+    assert whole["spend"]["total"]["tokens"] == 5
+
+
 def test_quiet_without_an_answer_keeps_stdout_empty(tts):
     outcome = tts("solve", "hello", *FAKE, "--budget", "5", "-q")
     assert (outcome.code, outcome.out) == (3, "")
@@ -190,3 +225,25 @@ def test_speculation_changes_no_candidate_and_is_repeated_by_the_command(tts):
     plain, ahead = (json.loads(tts(*words, *more).out) for more in ([], ["--speculate", "3"]))
     assert ahead["candidates"] == plain["candidates"]
     assert "--speculate 3" in ahead["search"]["command"]
+
+
+def test_files_that_would_overwrite_each_other_are_refused(tts, tmp_path: Path):
+    problem = tmp_path / "problem.txt"
+    problem.write_text("Evaluate 3 + 4.")
+    same = str(tmp_path / "same.json")
+    for words, named in (
+        (("--file", str(problem), "--out", str(problem)), "--file and --out"),
+        (("Evaluate 3 + 4.", "--out", same, "--events", same), "--out and --events"),
+    ):
+        outcome = tts("solve", *words, "--quiet")
+        assert outcome.code == 2
+        assert f"{named} are the same file" in outcome.err
+    assert problem.read_text() == "Evaluate 3 + 4."
+    assert tts("solve", "Evaluate 3 + 4.", "-q", "-n", "1", "--out", "/dev/null").code == 0
+
+
+def test_solutions_without_an_answer_are_told_apart(tts):
+    outcome = tts("solve", "What is the capital of France?")
+    found = re.search(r"16 solutions.*, (\d+) without one", outcome.out)
+    assert found is not None
+    assert 0 < int(found[1]) < 16

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import anyio
 import pytest
 
 from tests.core.test_hands import Does
 from tts import Engine
+from tts.backends.base import Request
+from tts.backends.fake import FakeBackend
 from tts.budget.budget import Budget
-from tts.errors import ConfigError
-from tts.events import Held, Settled
+from tts.errors import BadReply, ConfigError
+from tts.events import Held, Settled, StopReason
+from tts.policy import LanguagePolicy
 from tts.result import Result
 from tts.strategy import Manner, Node, Search
 from tts.testing import Bench
 from tts.testing.bench import Opinions
 from tts.types import POLICY, VERIFIER, Key
+from tts_verifiers.function import Function
 
 WRITING, VERDICT = 1.0, 3.0
 
@@ -143,3 +150,22 @@ def test_a_step_kept_from_before_is_judged_under_a_hold_of_its_own() -> None:
 def test_the_knob_of_the_engine_is_checked() -> None:
     with pytest.raises(ConfigError, match="speculate=-1"):
         Engine("fake", speculate=-1)
+
+
+@pytest.mark.anyio
+async def test_a_step_that_nobody_asked_for_may_fail() -> None:
+    def write(text: str, seed: int) -> str:
+        return ("good 1" if seed % 2 else "bad") + "\n\n\\boxed{1}" if not text else "\\boxed{1}"
+
+    def fault(request: Request) -> Exception | None:
+        pruned = "".join(map(chr, request.prompt)).endswith("bad\n\n")
+        return BadReply("nobody wants it") if pruned else None
+
+    async def score(prompt: str, steps: Sequence[str]) -> list[float | None]:
+        await anyio.sleep(0.05)
+        return [0.9 if "1" in step else 0.2 for step in steps]
+
+    backend = FakeBackend(write, fault=fault, delay=lambda request, seed: 0.01)
+    async with Engine(LanguagePolicy(backend), Function(score), speculate=9) as engine:
+        result = await engine.solve("What?", "beam:n=8,width=4", Budget(tokens=10_000))
+    assert (result.stop_reason, result.answer) == (StopReason.DONE, "1")

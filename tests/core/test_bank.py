@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tts import Engine
@@ -103,6 +103,19 @@ async def test_parts_are_at_least_one() -> None:
         await solve(Budget(samples=3), parts=0)
 
 
+@pytest.mark.anyio
+async def test_who_looks_ahead_asks_the_bank_for_more_too() -> None:
+    def scattered(text: str, seed: int) -> str:
+        return "a" * 90 + f"\\boxed{{{random.Random(seed).randrange(30)}}}"
+
+    async with Engine(LanguagePolicy(FakeBackend(scattered)), "likelihood") as engine:
+        results = await engine.solve_all(
+            PROBLEMS, "voi", together=Budget(tokens=8 * 4000), parts=8, at_once=4
+        )
+    spent = sum(result.spend.total.tokens for result in results)
+    assert 0.9 * 8 * 4000 < spent <= 8 * 4000
+
+
 def ends(*answers: int | None) -> Tree:
     tree = Tree()
     for index, answer in enumerate(answers):
@@ -119,7 +132,6 @@ def test_a_sample_is_worth_more_where_samples_disagree_and_where_it_is_cheap() -
     assert worth_of_more(Tree(), Evidence(), 0.0) == math.inf
 
 
-@settings(max_examples=60)
 @given(
     st.integers(1, 40),
     st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9)), min_size=1, max_size=6),
@@ -143,3 +155,18 @@ def test_the_bank_never_gives_more_than_it_has(
         client.close()
         assert bank.left.tokens <= total
     assert bank.left.tokens == total
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("parts", [1, 2, 8])
+async def test_what_is_too_little_for_the_longest_answer_may_do_for_a_usual_one(parts: int) -> None:
+    async with Engine(LanguagePolicy(FakeBackend())) as engine:
+        (result,) = await engine.solve_all(
+            [Problem("a", "What is 6 times 7?")],
+            "best_of_n:n=64",
+            together=Budget(tokens=300),
+            parts=parts,
+        )
+    assert result.answer is not None
+    assert 150 < result.spend.total.tokens <= 300
+    assert result.stop_reason is StopReason.BUDGET

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.budget.budget import UNLIMITED
@@ -62,7 +62,6 @@ strategies = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
 @given(
     strategies,
     st.integers(0, 999),

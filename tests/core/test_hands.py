@@ -113,6 +113,51 @@ def test_who_asks_whether_something_fits_is_not_ended_by_it() -> None:
     assert result.stop_reason is StopReason.DONE
 
 
+def test_what_is_left_at_last_goes_to_one_more_answer() -> None:
+    async def explore(search: Search) -> None:
+        await search.spread(lambda: search.complete(search.root), 9)
+
+    longest = FakeBackend().model.dialect.answer_tokens
+    bench = Bench(script=lambda text, seed: "a" * 90 + "\\boxed{1}", verifier=None)
+    result = bench.solve(Does(explore), Budget(tokens=1.2 * longest))
+    # No second worst case fits; of answers as long as the first, four do, and a fifth would not.
+    assert len(result.candidates) == 1.2 * longest // 100
+    assert all(each.answer == "1" for each in result.candidates)
+    assert result.stop_reason is StopReason.BUDGET
+
+
+def test_who_gets_what_is_left_is_cut_off_where_that_ends() -> None:
+    async def explore(search: Search) -> None:
+        await search.complete(search.root)
+        await search.complete(search.root)
+
+    bench = Bench(script=script("a" * 90 + "\\boxed{1}", "b" * 900), verifier=None)
+    result = bench.solve(Does(explore), Budget(tokens=300))
+    first, cut = result.candidates
+    assert (first.answer, cut.answer) == ("1", None)
+    assert result.spend.total.tokens == 300
+    assert cut.text == "b" * 200
+
+
+def test_the_rest_of_an_answer_fits_where_a_whole_one_does_not() -> None:
+    left: list[bool] = []
+
+    async def explore(search: Search) -> None:
+        end = await search.complete(search.root)
+        middle = end.path()[4]
+        for _ in range(3):  # answers as long as the first, half of each new
+            await search.complete(middle)
+        left.extend(search.can_complete(node) for node in (search.root, middle))
+
+    def write(text: str, seed: int) -> str:
+        return "ten of it\n\n" * (9 - text.count("\n\n")) + "\\boxed{1}"
+
+    budget = Budget(tokens=3.2 * len(write("", 0)))
+    result = Bench(script=write, verifier=None).solve(Does(explore), budget)
+    assert left == [False, True]
+    assert result.stop_reason is StopReason.DONE
+
+
 def test_a_path_is_judged_when_it_is_asked_for_and_each_step_once() -> None:
     async def explore(search: Search) -> None:
         leaf = await search.complete(search.root, judge=False)

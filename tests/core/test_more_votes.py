@@ -136,3 +136,51 @@ def test_a_verifier_with_nothing_to_add_is_not_asked_again() -> None:
 
     result = Bench(script=script(SOLUTION), verifier=Opinions()).solve(Does(explore))
     assert result.spend.verifier.calls == 4
+
+
+@dataclass
+class Slow(Jury):
+    """More votes on these steps take so long."""
+
+    takes: dict[str, float] = field(default_factory=dict)
+
+    async def judge(self, case: Case, meter: Meter) -> list[Judgement | None]:
+        if case.heard:
+            await trio.sleep(self.takes.get(case.steps[-1].text.strip(), 0))
+        return await super().judge(case, meter)
+
+
+@pytest.mark.parametrize("late", ["a", "b"])
+def test_whoever_is_heard_last_scores_hold_for_the_whole_prefix(late: str) -> None:
+    jury = Slow(says={"a": [0.9, 0.1, 0.1], "b": [0.95, 0.85, 0.85]}, takes={late: 5.0})
+    scores: list[float | None] = []
+
+    async def explore(search: Search) -> None:
+        leaf = await search.complete(search.root)
+        first, second, *_ = leaf.path()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(search.judge, second, 3)
+            nursery.start_soon(search.judge, first, 3)
+        scores.extend(node.score for node in (first, second, leaf))
+
+    solve(jury, explore)
+    assert scores == pytest.approx([1.1 / 3] * 3)
+
+
+def test_a_step_that_is_taken_back_while_one_below_is_written_exceeds_no_hold() -> None:
+    jury = Slow(says={"a": [0.4, 0.9, 0.9]}, seconds=0.1)
+
+    async def explore(search: Search) -> None:
+        (wrong,) = await search.expand(search.root)
+        (below,) = await search.expand(wrong)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(search.expand, below)
+            await trio.sleep(0.01)
+            nursery.start_soon(search.judge, wrong, 3)  # turns right meanwhile
+
+    bench = Bench(
+        script=lambda text, seed: SOLUTION[len(text) :],
+        verifier=jury,
+        delay=lambda request, seed: 2.0,
+    )
+    assert bench.solve(Does(explore)).stop_reason is StopReason.DONE

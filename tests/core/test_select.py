@@ -1,5 +1,7 @@
 """Selectors: classes of equal answers vote, missing answers never do."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,30 @@ def test_an_unjudged_candidate_weighs_as_much_as_the_average_one() -> None:
     choice = weighted(doubted)
     assert choice is not None
     assert (choice.candidate.label, choice.share) == (2, pytest.approx(2 / 3))
+
+
+def test_what_verdicts_are_not_about_weighs_as_much_as_the_average_candidate() -> None:
+    begun = replace(candidate(0, 1, 1.0), covered=0.25)
+    crowd = [begun, candidate(1, 2, 0.8), candidate(2, 3, 0.2)]
+    choice = weighted(crowd)
+    assert choice is not None
+    assert choice.candidate.label == 2  # 0.25 * 1 + 0.75 * 0.5 = 0.625 against 0.8
+    assert choice.share == pytest.approx(0.8 / 1.625)
+    assert best(crowd) is not None
+    assert best(crowd).candidate.label == 2
+    assert best([begun]).candidate is begun
+
+
+def test_a_vote_that_was_cut_off_makes_an_answer_less_probable_than_a_whole_one() -> None:
+    begun = replace(candidate(0, 1, 1.0), votes=1, covered=0.25)
+    whole = replace(candidate(1, 2, 1.0), votes=1)
+    choice = SELECTORS["probable"]([begun, whole])
+    assert choice is not None
+    assert choice.candidate is whole
+    # Even so it is more probable than one that nobody has voted on.
+    choice = SELECTORS["probable"]([candidate(2, 3), begun])
+    assert choice is not None
+    assert choice.candidate is begun
 
 
 def test_the_winning_class_is_spoken_for_by_its_best_member() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.test_hands import Does, script
@@ -95,7 +95,6 @@ def test_the_log_tells_waste_and_an_older_one_none() -> None:
     assert decode(line) == Settled(1, VERIFIER, ONE)
 
 
-@settings(max_examples=60)
 @given(
     st.sampled_from([Beam(n=6, width=2), DVTS(n=6, width=3), BestOfN(n=5)]),
     st.none() | st.integers(100, 4000),

@@ -106,6 +106,10 @@ class Server:
             (folder / path.name).write_bytes(path.read_bytes())
         return folder
 
+    def halt(self) -> None:
+        """Stop it as it stands: what it is doing lasts until it is killed."""
+        os.killpg(self.group, signal.SIGSTOP)
+
     def kill(self) -> None:
         """As `kill -9` does, children too."""
         if self._process is not None:

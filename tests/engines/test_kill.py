@@ -34,11 +34,13 @@ def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
 async def solve(
     policy: str, verifier: str, server: Any, replies: Replies, kill_after: int
 ) -> list[Result]:
-    """All problems; `server` is killed after so many replies, and started again."""
+    """All problems; `server` is killed after so many replies, busy, and started again."""
     results: list[Result] = []
 
     async def kill() -> None:
         await replies.reach(kill_after)
+        server.halt()
+        await replies.rest()  # what it had still sent is read, and all searches wait for the rest
         await anyio.to_thread.run_sync(server.kill)
         await anyio.to_thread.run_sync(server.start)
 
@@ -56,8 +58,10 @@ def output(results: list[Result], account: Account) -> int:
     return sum(result.spend.costs[account].output_tokens for result in results)
 
 
-async def test_the_policys_server_dies(serve: Callable[..., Any], replies: Replies) -> None:
-    server = serve("vllm")
+async def test_the_policys_server_dies(
+    kind: str, serve: Callable[..., Any], replies: Replies
+) -> None:
+    server = serve(kind)
     spec = f"{server.spec},patience=240"
     results = await solve(spec, "genprm-nano:mode=direct", server, replies, 100)
     nodes = [node for result in results for node in result.tree]
@@ -65,7 +69,7 @@ async def test_the_policys_server_dies(serve: Callable[..., Any], replies: Repli
     assert [result.problem.id for result in results] == [problem.id for problem in PROBLEMS]
     assert all(result.answer is not None for result in results)
     assert all(result.stop_reason is StopReason.DONE for result in results)
-    assert replies.lost, "it was killed while it had nothing to do"
+    assert replies.lost
     assert output(results, POLICY) == replies.output + sum(replies.lost)
     assert prompts == replies.prompts
     # Each reply is one step of a tree, and each step is one reply.
@@ -73,14 +77,16 @@ async def test_the_policys_server_dies(serve: Callable[..., Any], replies: Repli
     assert sum(node.step.cost.output_tokens for node in nodes) == replies.output
 
 
-async def test_the_verifiers_server_dies(serve: Callable[..., Any], replies: Replies) -> None:
-    server = serve("vllm", "verifier")
+async def test_the_verifiers_server_dies(
+    kind: str, serve: Callable[..., Any], replies: Replies
+) -> None:
+    server = serve(kind, "verifier")
     verifier = f"genprm-nano:backend=[{server.spec},patience=240],mode=cot,votes=2"
     results = await solve("nano", verifier, server, replies, 100)
     judged = [node.judgement for result in results for node in result.tree]
     assert all(result.answer is not None for result in results)
     assert all(result.stop_reason is StopReason.DONE for result in results)
-    assert replies.lost, "it was killed while it had nothing to do"
+    assert replies.lost
     assert output(results, VERIFIER) == replies.output + sum(replies.lost)
     # All that stands in the trees came in replies; what came beside a lost vote was paid as well.
     standing = sum(each.cost.output_tokens for each in judged if each is not None)

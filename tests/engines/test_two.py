@@ -33,10 +33,10 @@ async def solve(engine: Engine) -> list[Result]:
 
 
 async def test_two_copies_share_the_work_and_one_may_die(
-    serve: Callable[..., Any], replies: Replies
+    kind: str, serve: Callable[..., Any], replies: Replies
 ) -> None:
-    pair = [serve("vllm"), serve("vllm", "policy", 2)]
-    spec = f"vllm:{pair[0].url},{pair[1].url},patience=240"
+    pair = [serve(kind), serve(kind, "policy", 2)]
+    spec = f"{kind}:{pair[0].url},{pair[1].url},patience=240"
     async with Engine(spec, "likelihood") as engine:
         replies.clear()
         whole = await solve(engine)

@@ -105,7 +105,6 @@ REQUESTS = st.lists(
 ALONE: dict[Any, list[tuple[int, ...]]] = {}
 
 
-@settings(max_examples=60)
 @given(REQUESTS, st.sampled_from([0, 40_000, 400_000, 1 << 26]), st.sampled_from([1, 3, 16, 40]))
 def test_any_traffic_gives_every_request_what_it_gets_alone(
     open_engine: Open, traffic: list[Any], cache_bytes: int, max_batch: int
@@ -212,6 +211,26 @@ def test_the_shared_prefix_is_read_once_for_all_siblings(open_engine: Open) -> N
 
 
 # Limits and endings
+
+
+def test_a_prompt_that_ends_with_a_shared_block_has_its_last_token_computed(
+    open_engine: Open,
+) -> None:
+    """Another sample wrote it, so that all of it is cached, and not the state after it."""
+    engine = open_engine()
+    (first,) = serve(engine, [Request(prompt_of(75), 40, (0,))])
+    written = prompt_of(75) + tokens_of(first)[0]
+    asked = Request(written[: 3 * BLOCK], 20, (7,))
+    many = Request((*written[: 3 * BLOCK], 5), 20, tuple(range(20)))
+    jobs = [engine.submit(many)]
+    engine.step()
+    engine.step()
+    jobs.append(engine.submit(asked))
+    while engine.busy:
+        engine.step()
+    engine.check_idle()
+    for job, request in zip(jobs, (many, asked), strict=True):
+        assert tokens_of(job) == tokens_of(serve(open_engine(cache_bytes=0), [request])[0])
 
 
 def test_the_larger_priority_goes_first(open_engine: Open) -> None:

@@ -180,7 +180,7 @@ def test_an_expression_reads_back_as_it_was_written(tree):
 
 
 @given(expressions)
-@settings(max_examples=300)
+@settings(max_examples=5 * settings().max_examples)
 def test_values_agree_with_python(tree):
     text = show(tree)
     if "x" in text or "/" in text or len(text) > 400:

@@ -29,6 +29,8 @@ class Work:
     verifier_bound: int
     verifier_cost: int
     seconds: float
+    policy_least: int = 0
+    """With which it does if need be; then it is the policy's alone."""
 
 
 def works() -> st.SearchStrategy[list[Work]]:
@@ -79,11 +81,25 @@ class Books:
                         reading.cost = Cost(output_tokens=cost, calls=1)
         self.done.append(work)
 
+    async def do_with_less(self, work: Work) -> None:
+        """Work of the policy that ends where its hold does."""
+        bound = Cost(output_tokens=work.policy_bound, calls=1)
+        least = {POLICY: Cost(output_tokens=work.policy_least, calls=1)}
+        async with self.ledger.hold({POLICY: bound}, work.depth, least=lambda: least) as hold:
+            held = hold.bounds[POLICY]
+            assert work.policy_least <= held.output_tokens <= work.policy_bound
+            with hold.charge(POLICY) as meter, meter.call(held) as reading:
+                await trio.sleep(work.seconds)
+                tokens = min(work.policy_cost, held.output_tokens)
+                reading.cost = Cost(output_tokens=tokens, calls=1)
+        self.done.append(work)
+
     async def do_all(self, all_work: list[Work]) -> None:
         with self.scope:
             async with trio.open_nursery() as nursery:
                 for work in all_work:
-                    nursery.start_soon(self.do, work)
+                    do = self.do_with_less if work.policy_least else self.do
+                    nursery.start_soon(do, work)
 
 
 def in_virtual_time(function, *arguments) -> None:
@@ -122,6 +138,34 @@ def test_it_gives_up_only_when_nothing_that_waits_can_fit(
         assert not need.plus(books.purse.spent).within(limit)
 
 
+modest = st.builds(
+    lambda depth, policy, seconds: Work(depth, policy[2], policy[1], 0, 0, seconds, policy[0]),
+    st.integers(1, 9),
+    st.tuples(*[st.integers(1, 100)] * 3).map(sorted),
+    st.sampled_from([0.0, 0.1, 1.0, 7.0]),
+)
+
+
+@given(works(), st.lists(modest, max_size=10), limits, st.integers(0, 40), st.booleans())
+def test_what_can_do_with_less_gets_what_is_left(
+    all_work: list[Work], elastic: list[Work], limit: Amount, reserve: int, shared: bool
+) -> None:
+    if shared:
+        pool = purse = Purse(limit)
+        books = Books(Amount(*[math.inf] * 5), pool=pool)
+    else:
+        books = Books(limit, Amount(tokens=reserve))
+        purse = books.purse
+    in_virtual_time(books.do_all, [*all_work, *elastic])
+    books.check()
+    assert purse.spent.within(limit)
+    assert purse.held == books.purse.held == NOTHING
+    for work in elastic:
+        if work not in books.done:
+            least = RATES.amount(POLICY, Cost(output_tokens=work.policy_least, calls=1))
+            assert not least.plus(purse.spent).within(limit)
+
+
 @given(st.lists(works(), min_size=1, max_size=4), limits)
 def test_a_shared_pool_is_never_exceeded(searches: list[list[Work]], limit: Amount) -> None:
     pool = Purse(limit)
@@ -139,6 +183,53 @@ def test_a_shared_pool_is_never_exceeded(searches: list[list[Work]], limit: Amou
     assert sum(books.purse.spent.tokens for books in all_books) == pool.spent.tokens
 
 
+@given(st.lists(works(), min_size=1, max_size=3), limits, limits)
+def test_behind_a_purse_of_its_own_it_gives_up_only_when_nothing_that_waits_can_fit_both(
+    searches: list[list[Work]], limit: Amount, together: Amount
+) -> None:
+    pool = Purse(together)
+    all_books = [Books(limit, pool=pool) for _ in searches]
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            for books, all_work in zip(all_books, searches, strict=True):
+                nursery.start_soon(books.do_all, all_work)
+
+    in_virtual_time(run)
+    assert pool.spent.within(together)
+    assert pool.held == NOTHING
+    for books, all_work in zip(all_books, searches, strict=True):
+        books.check()
+        assert books.purse.held == NOTHING
+        for work in (work for work in all_work if work not in books.done):
+            need = RATES.amount(POLICY, Cost(output_tokens=work.policy_bound, calls=1)).plus(
+                RATES.amount(VERIFIER, Cost(output_tokens=work.verifier_bound, calls=1))
+            )
+            fits_own = need.plus(books.purse.spent).within(limit)
+            assert not (fits_own and need.plus(pool.spent).within(together))
+
+
+def test_who_can_never_hold_of_the_pool_makes_way_for_others_of_its_search() -> None:
+    unlimited = Amount(*[math.inf] * 5)
+    pool = Purse(unlimited._replace(calls=2))
+    books = Books(unlimited._replace(tokens=100), pool=pool)
+    first, later = Work(1, 10, 1, 0, 0, 1.0, 10), Work(1, 50, 1, 0, 0, 1.0, 50)  # a call each
+    never = Work(1, 40, 1, 40, 1, 1.0)  # two calls, which fit until there has been the first one
+
+    async def run() -> None:
+        with books.scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(books.do_with_less, first)
+                await trio.sleep(0.1)
+                nursery.start_soon(books.do, never)
+                await trio.sleep(0.1)
+                nursery.start_soon(books.do_with_less, later)
+
+    in_virtual_time(run)
+    assert books.done == [first, later]
+    assert books.scope.cancelled_caught
+
+
 def test_the_deepest_waiter_goes_first() -> None:
     books = Books(Amount(100, *[math.inf] * 4))
     shallow, deep = Work(1, 60, 40, 0, 0, 1.0), Work(5, 60, 30, 0, 0, 1.0)
@@ -152,6 +243,13 @@ def test_the_deepest_waiter_goes_first() -> None:
 
     in_virtual_time(run)
     assert books.done == [big, deep, shallow]
+
+
+def test_the_deepest_of_those_who_can_do_with_less_gets_what_is_left() -> None:
+    books = Books(Amount(30, *[math.inf] * 4))
+    shallow, deep = Work(1, 60, 25, 0, 0, 1.0, 20), Work(5, 60, 25, 0, 0, 1.0, 20)
+    in_virtual_time(books.do_all, [shallow, deep])
+    assert books.done == [deep]
 
 
 def test_what_is_reserved_is_there_when_released() -> None:

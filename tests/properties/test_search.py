@@ -27,6 +27,7 @@ from tts_strategies.rebase import Rebase
 from tts_strategies.refine import Refine
 from tts_strategies.rstar import RStar
 
+many = settings(max_examples=3 * settings().max_examples)
 strategies = st.sampled_from(
     [
         ABMCTS(n=6, at_once=3),
@@ -65,7 +66,7 @@ def timing(seed: int):
     return lambda request, sample: random.Random(sample ^ seed).choice([0.0, 0.1, 0.1, 3.0])
 
 
-@settings(max_examples=150)
+@many
 @given(strategies, dialects, budgets, st.integers(0, 99), st.sampled_from([0, 0, 1, 9]))
 def test_books_and_replay_hold_at_any_budget_and_timing(
     strategy: Strategy, dialect: Dialect | None, budget: Budget, seed: int, ahead: int
@@ -74,7 +75,7 @@ def test_books_and_replay_hold_at_any_budget_and_timing(
     bench.solve(strategy, budget)  # checks itself
 
 
-@settings(max_examples=150)
+@many
 @given(strategies, dialects, st.integers(0, 99), st.integers(1, 9), st.sampled_from([0.01, 2.0]))
 def test_speculation_changes_no_sample_and_no_answer(
     strategy: Strategy, dialect: Dialect | None, seed: int, ahead: int, verdict: float
@@ -95,7 +96,7 @@ def test_speculation_changes_no_sample_and_no_answer(
     assert kept == plain.spend.total.tokens - plain.spend.waste.tokens
 
 
-@settings(max_examples=150)
+@many
 @given(strategies, dialects, st.integers(0, 99), st.integers(0, 99), st.integers(0, 9))
 def test_timing_changes_nothing(
     strategy: Strategy, dialect: Dialect | None, one: int, other: int, seed: int

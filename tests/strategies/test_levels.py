@@ -177,7 +177,7 @@ def test_ets_by_hand() -> None:
     twins = [tree.add((0, i), Step("so 4\n\n")) for i in range(2)]
     other = tree.add((1, 0), Step("so 5\n\n"))
     for node in (left, right, *twins, other):
-        node.score = 0.5
+        node.own_score = 0.5
     # Equal shares: in_proportion(6) gives 2 each, so O = 1/3. With cost 1 a node costs 1/5.
     # {twins}: 2/3 - 3/5 = 1/15; {other}: 1/3 - 2/5 < 0; one cluster is worth coverage / 2.
     assert ETS(n=6, coverage=0).choose(6, [*twins, other]) == twins
@@ -190,7 +190,7 @@ def test_ets_by_hand() -> None:
 def test_ets_that_counts_no_cost_keeps_all_that_rebase_would_give_anything() -> None:
     leaves = tree_of(1, 8)
     for index, leaf in enumerate(leaves):
-        leaf.score = index / 8
+        leaf.own_score = index / 8
     given_any = set(in_proportion(8, leaves, 0.2))
     assert 1 < len(given_any) < 8
     assert set(ETS(n=8, cost=0, coverage=0).choose(8, leaves)) == given_any

@@ -98,7 +98,7 @@ def test_dvts_goes_on_from_the_best_of_each_subtree() -> None:
 
 def leaves(scores: list[float | None]) -> list[Node]:
     return [
-        Node((i,), step=Step("s", finish=Finish.STEP), score=score)
+        Node((i,), step=Step("s", finish=Finish.STEP), own_score=score)
         for i, score in enumerate(scores)
     ]
 

@@ -247,7 +247,7 @@ def test_posteriors_are_those_of_the_paper_by_hand() -> None:
 
     def solution(index: int, score: float):  # type: ignore[no-untyped-def]
         node = tree.add((index,), Step("x"))
-        node.score, node.judgement = score, Judgement(score)
+        node.own_score, node.judgement = score, Judgement(score)
         return node
 
     top = Place()

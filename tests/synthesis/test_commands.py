@@ -206,6 +206,19 @@ def test_refine_without_an_answer_is_exit_code_3(command, monkeypatch):
     assert "No answer." in outcome.out
 
 
+@pytest.mark.parametrize(("budget", "code", "answer"), [("5", 3, None), ("40", 0, "5")])
+def test_refine_within_a_budget_gives_the_last_answer_until_then(
+    command, monkeypatch, budget, code, answer
+):
+    given = iter(["b 5\n\n\\boxed{5}", "c " * 50 + "\n\n\\boxed{4}"])
+    backend = FakeBackend(lambda text, seed: next(given))
+    monkeypatch.setattr(tts.registry, "open_backend", lambda spec: backend)
+    words = ("refine", "Sum?", "--verifier", "critic", "--mode", "rewrite", "--budget", budget)
+    outcome = command(*words, "--json")
+    assert (outcome.code, outcome.document["answer"]) == (code, answer)
+    assert outcome.document["stop_reason"] == "budget"
+
+
 def test_refine_grades_an_example(command, monkeypatch):
     answer = generate("reduction", 1, 0, "dev").answer
     backend = FakeBackend(lambda text, seed: f"\\boxed{{{answer}}}")
@@ -298,6 +311,17 @@ def test_synthesize_feeds_on_what_label_writes(command, write_rows, tmp_path, mo
     again = command("synthesize", file, "--out", out, *words)
     assert "labels stricter: 1" in again.out
     assert "resumed: 3" in again.out
+
+
+def test_a_teacher_may_stand_in_the_current_folder(command, write_rows, tmp_path, monkeypatch):
+    text = "async def judge(problem, steps, seed):\n    raise SystemError('I was found')\n"
+    (tmp_path / "teacher_of_this_test.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    row = {"problem": "?", "answer": "7", "steps": ["a"], "labels": [True], "rule": "exact"}
+    file = write_rows("l.jsonl", [{**row, "problem_id": "p", "pass_rate": [1, 1]}])
+    words = ("--teacher-function", "teacher_of_this_test:judge", "--out", "o.jsonl")
+    assert "I was found" in command("synthesize", file, *words).err
 
 
 class MODULE:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tts.budget.meter import Meter
 from tts.sandbox.outcome import Outcome, Status
-from tts.types import FREE, Cost, Problem, Step
+from tts.types import FREE, Cost, Judgement, Problem, Step
 from tts.verifier import Case
 from tts_verifiers.genprm import PROFILES, Effort, GenPRM, Mode, Outvoted, Voting
 
@@ -75,14 +75,23 @@ steps = st.lists(
     steps,
     st.sampled_from([500, 1500, 100_000]),
     st.integers(0, 2**32),
+    st.sets(st.integers(0, 3)),
 )
 def test_judging_never_costs_more_than_its_bound(
-    kit, effort: Effort, profile: str, before: list[str], after: list[str], context: int, seed: int
+    kit,
+    effort: Effort,
+    profile: str,
+    before: list[str],
+    after: list[str],
+    context: int,
+    seed: int,
+    strange: set[int],
 ) -> None:
-    anyio.run(judge, kit, effort, profile, before, after, context, seed)
+    anyio.run(judge, kit, effort, profile, before, after, context, seed, strange)
 
 
-async def judge(kit, effort, profile, before, after, context, seed) -> None:
+async def judge(kit, effort, profile, before, after, context, seed, strange) -> None:
+    """`strange` are the steps before of which another verifier's verdict is on record."""
     problem = Problem("p", "What is 7?")
     backend = kit.Backend(at_random, opinions, context)
     runner = kit.Runner(
@@ -99,7 +108,7 @@ async def judge(kit, effort, profile, before, after, context, seed) -> None:
         longer = Case(problem, tuple(map(Step, texts)), judged, (seed + len(texts),))
         verdicts = await verifier.judge(longer, meter)
         assert within(meter.cost, bound)
-        judged += tuple(verdicts)
+        judged += (Judgement(0.9),) if len(judged) in strange else tuple(verdicts)
     seeds = tuple(seed + 100 + index for index in range(len(after)))
     whole = Case(problem, tuple(map(Step, texts + after)), judged, seeds)
     meter = Meter()
@@ -112,6 +121,30 @@ async def judge(kit, effort, profile, before, after, context, seed) -> None:
     assert not backend.unfounded
     for request in backend.requests:
         assert len(request.prompt) < context
+
+
+@pytest.mark.anyio
+async def test_a_verdict_without_reasons_computes_nothing_of_the_other_conversation(
+    kit,
+) -> None:
+    sure = iter([(-0.1, -5.0), (-0.7, -0.7), (-0.1, -5.0)])
+    backend = kit.Backend(lambda text, seed: "It is 7.\n</analyze>\n", lambda text: next(sure))
+    effort = Effort(Mode.ADAPTIVE, tokens=64, tau=0.1)
+    verifier = GenPRM(backend, PROFILES["card"], effort, runner=kit.Runner())
+    problem, steps = Problem("p", "What is 7?"), (Step("It is 7.\n\n"), Step("So 7.\n\n"))
+    await verifier.judge(Case(problem, steps, (), (1, 2)), Meter())
+    assert len(backend.requests) == 4  # directly, directly, an analysis, a verdict
+    assert backend.requests[2].known == 0
+    assert not backend.unfounded
+
+
+@pytest.mark.anyio
+async def test_a_verdict_of_another_verifier_computes_nothing(kit) -> None:
+    backend = kit.Backend()
+    verifier = GenPRM(backend, PROFILES["nano"], Effort(Mode.DIRECT))
+    problem, steps = Problem("p", "What is 7?"), (Step("It is 7.\n\n"), Step("So 7.\n\n"))
+    await verifier.judge(Case(problem, steps, (Judgement(0.9),), (2,)), Meter())
+    assert [request.known for request in backend.requests] == [0]
 
 
 @pytest.mark.anyio

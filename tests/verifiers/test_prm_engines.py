@@ -222,12 +222,12 @@ async def test_an_absent_server_is_unavailable(kit, folder) -> None:
     ("spec", "words"),
     [
         ("prm-qwen-7b", "step_tag_id"),
-        ("prm-qwen-7b:engine=sglang:http://x", "engine=hf:FOLDER"),
-        ("prm-qwen-7b:engine=vllm:http://x", "tokenizer=FOLDER"),
-        ("prm-qwen-7b:engine=vllm:x,tokenizer=.", "tokenizer.json"),
-        ("skywork:engine=vllm:http://x", "answers through a head"),
-        ("orm:engine=fake", "--is-embedding"),
-        ("orm:engine=sglang:http://x,parameters=0", "parameters=0 must be at least 1"),
+        ("prm-qwen-7b:backend=sglang:http://x", "backend=hf:FOLDER"),
+        ("prm-qwen-7b:backend=vllm:http://x", "tokenizer=FOLDER"),
+        ("prm-qwen-7b:backend=vllm:x,tokenizer=.", "tokenizer.json"),
+        ("skywork:backend=vllm:http://x", "answers through a head"),
+        ("orm:backend=fake", "--is-embedding"),
+        ("orm:backend=sglang:http://x,parameters=0", "parameters=0 must be at least 1"),
     ],
 )
 def test_a_wrong_engine_is_refused_with_the_right_ones(spec: str, words: str) -> None:
@@ -238,7 +238,7 @@ def test_a_wrong_engine_is_refused_with_the_right_ones(spec: str, words: str) ->
 
 def test_an_address_is_checked(folder) -> None:
     with pytest.raises(ConfigError, match="no address"):
-        make("verifiers", f"orm:engine=sglang:host,tokenizer={folder}")
+        make("verifiers", f"orm:backend=sglang:host,tokenizer={folder}")
 
 
 def test_a_head_gives_two_probabilities_or_one_logit() -> None:

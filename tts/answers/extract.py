@@ -19,6 +19,8 @@ LONGEST_ANSWER: Final = 2_000
 
 _BRACES: Final = re.compile(r"\\(?:boxed|fbox)\s*+\{|\\.|[{}]", re.DOTALL)
 
+_BOX: Final = re.compile(r"[$\s]*+\\(?:boxed|fbox)\s*+\{")
+
 _PHRASE: Final = re.compile(
     r"""
     (?: \b the \s++ (?: (?: final | correct ) \s++ )?+ answer
@@ -98,6 +100,8 @@ def _last_phrase(text: str) -> str | None:
             if close >= 0 and opening not in sentence:
                 return rest[len(opening) : close]
             break
+    if _BOX.match(rest):  # one that was never closed: there is no knowing what was meant
+        return None
     return _sentence(rest).strip(" \t*_`\"'")
 
 

@@ -1,13 +1,19 @@
-"""Memory: an engine that is asked for each sample once, and says it again for what it cost then.
+"""Memory: an engine that is asked for each sample once, and says it again to whoever asks.
 
 Strategies that are compared on the same problems ask for many of the same samples, because seeds
 come from paths. Before an engine that draws a sample from its seed alone, remembering them changes
 nothing that a search can see, but for the time.
+
+A search pays for what it asks as if it had the engine to itself. Nothing is cached for it but what
+it asked for before, and of that what the engine really had: so a bill depends neither on who else
+was there nor on the order, and a study in parts is the study as a whole.
 """
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
+from hashlib import blake2b
 
 from tts.backends.base import Backend, Generation, ModelInfo, Request, Sample, Tokenizer
 from tts.backends.replay import sample_key
@@ -20,7 +26,9 @@ class Memory:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._known: dict[str, tuple[Sample, Cost]] = {}
+        self._samples: dict[str, Sample] = {}
+        self._cached: dict[bytes, int] = {}  # of a prompt, the most that the engine ever had
+        self._asked: set[bytes] = set()
 
     @property
     def model(self) -> ModelInfo:
@@ -30,38 +38,39 @@ class Memory:
     def tokenizer(self) -> Tokenizer:
         return self._backend.tokenizer
 
+    def anew(self) -> None:
+        """Whoever asks from now on is another search, also where the problem is the same."""
+        self._asked.clear()
+
     async def generate(self, request: Request, meter: Meter) -> Generation:
+        prompt = blake2b(array("q", request.prompt).tobytes(), digest_size=16).digest()
+        again = prompt in self._asked
+        self._asked.add(prompt)
         keys = [sample_key(request, seed) for seed in request.seeds]
         new = tuple(
-            seed for seed, key in zip(request.seeds, keys, strict=True) if key not in self._known
+            seed for seed, key in zip(request.seeds, keys, strict=True) if key not in self._samples
         )
         if new:
-            # What a remembered sample cost is paid again, so the engine's bill is kept from ours.
+            # The engine's bill is not ours, and a remembered sample has none.
             asked = replace(request, seeds=new)
             with meter.call(request.bound) as reading:
                 generation = await self._backend.generate(asked, Meter())
-                self._learn(asked, generation)
                 reading.cost = FREE
+            for seed, sample in zip(new, generation.samples, strict=True):
+                self._samples.setdefault(sample_key(request, seed), sample)
+            had = generation.cost.cached_tokens
+            self._cached[prompt] = max(had, self._cached.get(prompt, 0))
         with meter.call(request.bound) as reading:
-            found = [self._known[key] for key in keys]
-            reading.cost = _together(request, [cost for _, cost in found])
-        return Generation(tuple(sample for sample, _ in found), reading.cost)
+            samples = tuple(self._samples[key] for key in keys)
+            cached = self._cached[prompt]
+            reading.cost = Cost(
+                prompt_tokens=len(request.prompt),
+                cached_tokens=cached if again else min(cached, request.known),
+                output_tokens=sum(len(sample.token_ids) for sample in samples),
+                samples=len(samples),
+                calls=1,
+            )
+        return Generation(samples, reading.cost)
 
     async def aclose(self) -> None:
         await self._backend.aclose()
-
-    def _learn(self, request: Request, generation: Generation) -> None:
-        for seed, sample in zip(request.seeds, generation.samples, strict=True):
-            cost = replace(generation.cost, output_tokens=len(sample.token_ids), samples=1, calls=1)
-            self._known.setdefault(sample_key(request, seed), (sample, cost))
-
-
-def _together(request: Request, costs: list[Cost]) -> Cost:
-    """One request for them all: its prompt once, of which the engine had what it had at best."""
-    return Cost(
-        prompt_tokens=max(cost.prompt_tokens for cost in costs),
-        cached_tokens=min(cost.cached_tokens for cost in costs),
-        output_tokens=sum(cost.output_tokens for cost in costs),
-        samples=len(request.seeds),
-        calls=1,
-    )

@@ -58,7 +58,7 @@ class Bank:
     def open(self) -> Client:
         """A client with an empty purse."""
         nothing = Amount(*(math.inf if math.isinf(limit) else 0.0 for limit in self.left))
-        client = Client(self, Purse(nothing))
+        client = Client(self, Purse(nothing, raisable=True))
         self._clients.append(client)
         return client
 
@@ -84,10 +84,21 @@ class Bank:
                 wanted = Amount(*map(max, self._part, short))
                 self._give(client, Amount(*map(min, wanted, self.left)))
                 working += 1
-        if waiting and not working:  # what the lowest bidder has left over may do for the others
+        if working:
+            return
+        for client in waiting:  # nobody's worst case fits: what is left may do for somebody
+            if (given := client.purse.give_last(self.left)) is not None:
+                self._book(client, given)
+                return
+        if waiting:  # what the lowest bidder has left over may do for the others
             waiting[-1].end()
 
     def _give(self, client: Client, amount: Amount) -> None:
+        self._book(client, amount)
+        client.purse.raise_limit(amount)
+
+    def _book(self, client: Client, amount: Amount) -> None:
+        """It gets `amount`, and works."""
         self.left = Amount(
             *(
                 left if math.isinf(left) else left - given
@@ -95,4 +106,3 @@ class Bank:
             )
         )
         client.waiting = False
-        client.purse.raise_limit(amount)

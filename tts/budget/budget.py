@@ -49,6 +49,10 @@ class Amount(NamedTuple):
     def times(self, factor: float) -> Amount:
         return Amount(*(quantity * factor for quantity in self))
 
+    def at_most(self, limit: Amount) -> Amount:
+        """The smaller of the two, unit by unit."""
+        return Amount(*map(min, self, limit))
+
     def within(self, limit: Amount) -> bool:
         """Whether it is at most `limit` in every unit."""
         return (

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from tts.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+Share = TypeVar("Share", float, Floats)
 
 _MOST: Final = 4096
 """Most solutions of one problem that are told apart; more count as this many."""
@@ -59,25 +60,73 @@ class Evidence:
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name}={getattr(self, name)} must be above 0")
 
-    @property
-    def yes(self) -> float:
-        """What a Yes weighs: log of its likelihood ratio, right over wrong, nats."""
-        return math.log(self.approves_right / self.approves_wrong)
+    def approval(self, share: Share) -> tuple[Share, Share]:
+        """P(a vote finds no error in the first `share` of a right solution), and of a wrong one.
+
+        An error is where it is found with equal chance anywhere; `share` is in [0, 1].
+        """
+        return 1 - (1 - self.approves_right) * share, 1 - (1 - self.approves_wrong) * share
+
+    def yes(self, share: Share) -> Share:
+        """What a Yes to the first `share` of a solution weighs, nats.
+
+        That is the log of its likelihood ratio, right over wrong.
+        """
+        right, wrong = self.approval(share)
+        ratio: Share = np.log(right / wrong)
+        return ratio
 
     @property
     def no(self) -> float:
-        """What a No weighs, nats."""
+        """What a No weighs, nats, wherever it is said."""
         return math.log((1 - self.approves_right) / (1 - self.approves_wrong))
 
     def independent(self, votes: int) -> float:
         """How many independent votes `votes` correlated ones on one solution amount to."""
         return votes / (1 + (votes - 1) * self.correlation) if votes else 0.0
 
-    def weight(self, score: float | None, votes: int) -> float:
-        """What `votes` votes with the mean score P(Yes) weigh for a solution, nats; 0 for none."""
-        if score is None:
+    def weight(self, witness: Witness) -> float:
+        """What the votes on a solution weigh for it, nats; 0 for none."""
+        if (score := witness.score) is None:
             return 0.0
-        return self.independent(votes) * (score * self.yes + (1 - score) * self.no)
+        once = score * self.yes(witness.covered) + (1 - score) * self.no
+        return self.independent(witness.votes) * once
+
+    def another(self, votes: int, score: float) -> tuple[float, float]:
+        """What a Yes, and a No, adds to the weight of `votes` on a whole solution, nats.
+
+        Args:
+            votes: at least 1.
+            score: their mean P(Yes), in [0, 1].
+
+        Returns:
+            At least 0, and at most 0, of a verifier that is better than chance.
+        """
+        now = self.weight(Witness(0, score, votes))
+        yes, no = (
+            self.weight(Witness(0, (score * votes + said) / (votes + 1), votes + 1))
+            for said in (1, 0)
+        )
+        return yes - now, no - now
+
+    def mended(self, chance: Share, rest: Share, failures: int) -> Share:
+        """P(a solution is right that was resumed before the step found wrong in another).
+
+        Errors are equally likely in all of a solution, so what is written anew, `rest` of it, has
+        fewer of them. That the step is the first wrong one is as sure as the verifier is better
+        than chance; and the more often what was resumed there was found wrong again,
+        `failures`, the more likely an error before it went unseen.
+
+        Args:
+            chance: of a new solution, in [0, 1].
+            rest: in [0, 1].
+            failures: solutions resumed at this step before, which were not enough.
+        """
+        sight = max(0.0, self.approves_right - self.approves_wrong)
+        resumed: Share = chance**rest
+        failed = (1 - self.approves_wrong) * (1 - resumed) ** failures
+        sound = failed / (failed + self.approves_wrong)
+        return sound * (sight * resumed + (1 - sight) * chance)
 
     def beliefs(self, counts: Counts, weights: Floats, without: int = 0) -> Floats:
         """P(each answer is the right one), and last that none of them is.
@@ -132,6 +181,19 @@ class Evidence:
         }
 
 
+class Heard(Protocol):
+    """A solution, or who speaks for it, as far as it was judged."""
+
+    @property
+    def score(self) -> float | None: ...
+
+    @property
+    def votes(self) -> int: ...
+
+    @property
+    def covered(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Witness:
     """One finished solution speaks for its answer, as far as it was believed."""
@@ -142,6 +204,13 @@ class Witness:
     """Mean P(Yes) in [0, 1] at the step that is doubted most; None: no vote yet."""
     votes: int = 0
     """How many votes that is the mean of."""
+    covered: float = 1.0
+    """Share of its steps that they are about, in [0, 1]; 1 where one was found wrong."""
+
+    @classmethod
+    def of(cls, label: int | None, solution: Heard) -> Witness:
+        """What is known of `solution`, which gives the answer `label`."""
+        return cls(label, solution.score, solution.votes, solution.covered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,5 +232,11 @@ class Tally:
         for each in solutions:
             if each.label is not None:
                 counts[each.label] += 1
-                weights[each.label] += evidence.weight(each.score, each.votes)
+                weights[each.label] += evidence.weight(each)
         return cls(counts, weights, sum(each.label is None for each in solutions))
+
+
+def evidence_of(strategy: object) -> Evidence | None:
+    """What `strategy` believes of its two models; None: it goes by no such beliefs."""
+    evidence = getattr(strategy, "evidence", None)
+    return evidence if isinstance(evidence, Evidence) else None

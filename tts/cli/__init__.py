@@ -6,6 +6,7 @@ errors as one line `error: ...`; `TTS_DEBUG=1` shows where they come from.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -52,6 +53,12 @@ def run(arguments: Sequence[str]) -> int:
         return _usage(error)
     except (typer.Abort, KeyboardInterrupt):
         return _complain("interrupted", Exit.INTERRUPTED)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            return _complain("interrupted", Exit.INTERRUPTED)
+        if os.environ.get("TTS_DEBUG") or not isinstance(group, Exception):
+            raise
+        return _explain(group)
     except Exception as error:
         if os.environ.get("TTS_DEBUG"):
             raise
@@ -87,6 +94,8 @@ def _explain(error: Exception) -> Exit:
     first = leaves(error)[0] if isinstance(error, BaseExceptionGroup) else error
     if isinstance(first, TTSError):
         return _complain(str(first), of_error(first))
+    if isinstance(first, OSError) and first.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+        return _complain(f"cannot write: {first.strerror}", Exit.USAGE)
     return _complain(
         f"unexpected {type(first).__name__}: {first} (a bug in tts or in a plug-in; "
         "run again with TTS_DEBUG=1 to see where)",

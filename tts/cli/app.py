@@ -12,7 +12,7 @@ from tts.cli import (
     demo,
     doctor,
     label,
-    parts,
+    merge,
     plan,
     refine,
     solve,
@@ -66,7 +66,7 @@ app.command(epilog=refine.EPILOG)(refine.refine)
 app.command(epilog=label.EPILOG)(label.label)
 app.command(epilog=synthesize.EPILOG)(synthesize.synthesize)
 app.command(epilog=bench.EPILOG)(bench.bench)
-app.command(epilog=parts.EPILOG)(parts.merge)
+app.command(epilog=merge.EPILOG)(merge.merge)
 app.command(epilog=cite.EPILOG)(cite.cite)
 app.command(epilog=plan.EPILOG)(plan.plan)
 app.command(epilog=up.EPILOG)(up.up)

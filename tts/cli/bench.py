@@ -117,6 +117,8 @@ def _run(benchmark: Benchmark, study: Study) -> Report:
 
     try:
         return anyio.run(benchmark.run, study)
+    except KeyboardInterrupt:
+        raise typer.Abort from None
     finally:
         study("", 1.0)
 
@@ -130,12 +132,13 @@ def _run_share(
 ) -> None:
     """Do what is in `share`, as far as it can be done before others have done theirs."""
     from tts.cli.output import OutputFile
-    from tts.cli.parts import Part, outcomes_of, part_path, read_parts
+    from tts.cli.parts import Part, check_work, outcomes_of, part_path, read_parts
     from tts.study import Study, Unfinished
 
     # An earlier run of this share, and what others found, if this is a later wave.
     parts = {each: part for each, part in read_parts(out).items() if each.count == share.count}
-    known = outcomes_of(out, {share: Part(work), **parts})
+    check_work(out, parts, work)
+    known = outcomes_of(out, parts) if parts else {}
     file = OutputFile.checked(part_path(out, share))
     study = Study(progress, share, known, lambda: file.write(Part(work, known).text()))
     try:

@@ -19,7 +19,7 @@ _TOKENS: Final = 8
 _QUESTION: Final = "Evaluate 37 + 48."
 
 EXTRAS: Final = {
-    "hf": ("torch", "transformers"),
+    "transformers": ("torch", "transformers"),
     "vllm": ("vllm",),
     "sglang": ("sglang",),
 }
@@ -175,7 +175,9 @@ async def _sandbox() -> str:
     if lacking:
         reasons = "; ".join(f"{layer.name}: {layer.why}" for layer in lacking)
         raise SandboxError(f"model-written code cannot be confined strictly here: {reasons}")
-    return f"strict; {sum(layer.holds for layer in layers)} of {len(layers)} protections hold"
+    missing = [f"{layer.name} does not: {layer.why}" for layer in layers if not layer.holds]
+    held = f"strict; {len(layers) - len(missing)} of {len(layers)} protections hold"
+    return "; ".join([held, *missing])
 
 
 def _extra(name: str, modules: tuple[str, ...]) -> Check:

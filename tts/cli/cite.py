@@ -115,6 +115,7 @@ def _of_result(path: Path) -> list[tuple[str, str]]:
     """What the command used that made the result in the file at `path`."""
     from tts.cli.order import Order
     from tts.errors import ConfigError
+    from tts.select import name_of
 
     try:
         words = shlex.split(json.loads(path.read_text(encoding="utf-8"))["search"]["command"])
@@ -130,7 +131,6 @@ def _of_result(path: Path) -> list[tuple[str, str]]:
         verifier=said.get("--verifier"),
         select=said.get("--select"),
     )
-    used = [("strategy", order.strategy)]
-    if order.named_selector is not None or not hasattr(order.make_strategy(), "evidence"):
-        used.append(("selector", order.selector))
+    selector = name_of(order.make_selector(order.make_strategy()))
+    used = [("strategy", order.strategy), ("selector", selector)]
     return used if order.verifier is None else [*used, ("verifier", order.verifier)]

@@ -1,4 +1,4 @@
-"""`tts demo`: one problem whose answer is known, three strategies, the same budget for each."""
+"""`tts demo`: one problem whose answer is known, four strategies, the same budget for each."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def demo(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Compare three strategies on a problem whose answer is known, at the same token budget.
+    """Compare four strategies on a problem whose answer is known, at the same token budget.
 
     Exits with 0 if one of them gives the right answer. Near the end of a budget it is a matter of
     timing who still gets a share of it, so that runs can differ.
@@ -93,6 +93,7 @@ def _contenders(policy: str, verifier: str | None, budget: str, seed: int) -> li
     if verifier is not None:
         found.append(Contender("weighted vote", order("best_of_n", verifier, many)))
         found.append(Contender("beam search", order("beam", verifier, "n=16", "width=4")))
+        found.append(Contender("scheduler", order("voi", verifier)))
     return found
 
 
@@ -137,7 +138,7 @@ def _print_json(
     from tts.cli.document import document
 
     runs = [
-        {"name": contender.name, **document(each.result, each.budget, command, each.correct)}
+        {"name": contender.name, **document(each, command)}
         for contender, each, command in zip(contenders, ended, commands, strict=False)
     ]
     whole = {"schema": "tts.demo/1", "problem": problem.prompt, "runs": runs}
@@ -162,7 +163,7 @@ def _print(
     console.print(Text.assemble(("Truth:   ", "bold"), str(problem.answer)))
     console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for column in ("strategy", "verifier", "answer", "", "vote"):
+    for column in ("strategy", "verifier", "answer", "", "sure"):
         table.add_column(column, no_wrap=column != "answer")
     for column in ("solutions", "tokens", "FLOPs", "time"):
         table.add_column(column, justify="right", no_wrap=True)

@@ -68,7 +68,7 @@ def _print(checks: list[Check], broken: list[Check]) -> None:
     for check in checks:
         # What may be missing is no cause for alarm.
         style = styles[check.state] if check.needed or check.state == "ok" else "yellow"
-        table.add_row(Text(check.state, style), check.name, Text(check.detail))
+        table.add_row(Text(check.state, style), Text(check.name), Text(check.detail))
         if check.fix:
             table.add_row("", "", Text(f"get it: {check.fix}", "dim"))
     console = new_console()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from tts._version import __version__
 
 if TYPE_CHECKING:
-    from tts.budget.budget import Budget
+    from tts.cli.session import Ended
     from tts.result import Result
     from tts.types import Cost
 
@@ -38,6 +38,8 @@ class SearchDocument(TypedDict):
     budget: dict[str, float]
     """The limits that were set: tokens, flops, seconds, samples, calls, usd."""
     seed: int
+    selector: str
+    """What chose the answer: majority, weighted, best or probable."""
     command: str
     """A command line that repeats the search."""
 
@@ -95,6 +97,8 @@ class SpendDocument(TypedDict):
     """By account: policy, verifier."""
     total: dict[str, float]
     """In the units of a budget."""
+    by_account: dict[str, dict[str, float]]
+    """The parts of the total."""
     wasted: WasteDocument
     """What of it is in no answer."""
     cached_share: float
@@ -110,7 +114,7 @@ class ResultDocument(TypedDict):
     problem: ProblemDocument
     answer: str | None
     confidence: float
-    """The answer's share of the vote."""
+    """The answer's share of the vote; the probability that it is right if `probable` chose."""
     correct: bool | None
     """Null where the right answer is not known."""
     stop_reason: str
@@ -126,10 +130,11 @@ class ResultDocument(TypedDict):
     errors: list[str]
 
 
-def document(result: Result, budget: Budget, command: str, correct: bool | None) -> ResultDocument:
-    """`result` as a document."""
+def document(ended: Ended, command: str) -> ResultDocument:
+    """A search that is over, and can be repeated by `command`, as a document."""
     from tts.events import Started
 
+    result = ended.result
     started = next(event for event in result.events if isinstance(event, Started))
     spend = result.spend
     return {
@@ -142,7 +147,7 @@ def document(result: Result, budget: Budget, command: str, correct: bool | None)
         },
         "answer": result.answer,
         "confidence": result.confidence,
-        "correct": correct,
+        "correct": ended.correct,
         "stop_reason": result.stop_reason.value,
         "steps": _steps(result),
         "candidates": [
@@ -158,6 +163,10 @@ def document(result: Result, budget: Budget, command: str, correct: bool | None)
         "spend": {
             "accounts": {account: _cost(cost) for account, cost in spend.costs.items()},
             "total": dict(spend.total._asdict()),
+            "by_account": {
+                account: dict(ended.rates.amount(account, cost)._asdict())
+                for account, cost in spend.costs.items()
+            },
             "wasted": {
                 "accounts": {account: _cost(cost) for account, cost in spend.wasted.items()},
                 "total": dict(spend.waste._asdict()),
@@ -170,8 +179,9 @@ def document(result: Result, budget: Budget, command: str, correct: bool | None)
             "strategy": started.strategy,
             "policy": started.policy,
             "verifier": started.verifier,
-            "budget": dict(budget.limits()),
+            "budget": dict(ended.budget.limits()),
             "seed": result.seed,
+            "selector": result.selector,
             "command": command,
         },
         "abstained": result.abstained,

@@ -25,7 +25,7 @@ class Exit(IntEnum):
     ENGINE = 4
     """An engine or a plug-in cannot be reached, or failed on the way."""
     INTERRUPTED = 130
-    """Ctrl-C, as shells number it: 128 + SIGINT."""
+    """Ctrl-C, as shells number it: 128 + SIGINT; SIGTERM too, if the best until then is shown."""
 
 
 def of_error(error: TTSError) -> Exit:

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first asks a search for what it has found, the second ends the process at once."""
+"""Interruption: the first signal asks a search for what it has found, the second quits at once."""
 
 from __future__ import annotations
 
@@ -12,39 +12,45 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from tts.cli.exits import Exit
-
 _SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextmanager
 def interruptible(cancel: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, the first Ctrl-C calls `cancel` on the running event loop.
+    """While the block runs, the first Ctrl-C or SIGTERM calls `cancel` on the running event loop.
 
     A plain signal handler, because the event loop's own would wait for the loop, which may be busy
     with a model's arithmetic. Elsewhere than in the main thread nothing can be done, and is; a
     process that was told to ignore Ctrl-C (a shell's background job) goes on ignoring it.
     """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
 
     def first(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, _quit)
+        for number in before:
+            signal.signal(number, _quit)
         line = "\n" if sys.stderr.isatty() else ""  # a terminal has just shown ^C
-        print(f"{line}stopping; Ctrl-C again quits at once", file=sys.stderr, flush=True)
+        again = "Ctrl-C" if signum == signal.SIGINT else "SIGTERM"
+        print(f"{line}stopping; {again} again quits at once", file=sys.stderr, flush=True)
         loop.call_soon_threadsafe(cancel)
 
-    before = signal.signal(signal.SIGINT, first)
+    for number in before:
+        signal.signal(number, first)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _quit(signum: int, frame: FrameType | None) -> NoReturn:
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())  # the live view hides it
-    os._exit(Exit.INTERRUPTED)
+    os._exit(128 + signum)

@@ -72,12 +72,14 @@ def label(
     as_json: Json = False,
 ) -> None:
     """Label the steps of solutions by Monte-Carlo rollouts and relative progress (GenPRM)."""
+    from tts.cli.output import apart
     from tts.cli.rows import Rows
     from tts.registry import open_backend
 
     synthesis = load_synthesis()
     chosen = synthesis.Rule.named(rule, threshold)
     schedule = synthesis.Schedule(factor)
+    apart(**{"FILE": file, "--out": out, "--journal": journal})
     given = lines(file)
     settings = {"what": "label", "policy": policy, "factor": factor, "seed": seed}
     rows_of = Rows("label", {**settings, "rule": str(chosen)}, given, out, shard, ray, shards)

@@ -135,11 +135,11 @@ def _judging(judge: str, launch: Launch, spec: str, votes: int) -> str:
     parsed = parse(judge)
     known = knobs(load("verifiers", parsed.name))
     told = [f"{knob}=[{value}]" for knob, value in parsed.knobs.items()]
-    if "backend" in known:
-        told.insert(0, f"backend=[{spec}]")
-    elif "engine" in known:  # one that scores, and takes token ids at an address
+    if "tokenizer" in known:  # one that scores, and is sent token ids
         folder = find_folder(launch.model) or launch.model
-        told[:0] = [f"engine={launch.kind}:{launch.url}", f"tokenizer={folder}"]
+        told[:0] = [f"backend={launch.kind}:{launch.url}", f"tokenizer={folder}"]
+    elif "backend" in known:
+        told.insert(0, f"backend=[{spec}]")
     else:
         raise ConfigError(f"--judge {parsed.name}: this verifier takes no engine")
     if votes > 1 and "votes" in known and "votes" not in parsed.knobs:

@@ -12,6 +12,7 @@ from tts.errors import ConfigError, unknown
 if TYPE_CHECKING:
     from tts.budget.budget import Budget
     from tts.presets import Preset
+    from tts.select import Selector
     from tts.strategy import Strategy
     from tts.verifier import Verifier
 
@@ -66,10 +67,14 @@ class Order:
         preset = self.preset()
         return self.select or (None if preset is None else preset.select)
 
-    @property
-    def selector(self) -> str:
-        """The name of the one that chooses, where the strategy brings none of its own."""
-        return self.named_selector or ("majority" if self.verifier is None else "weighted")
+    def make_selector(self, strategy: Strategy) -> Selector:
+        """What chooses among the answers that `strategy` finds."""
+        from tts.select import SELECTORS, fitting
+
+        if self.select is not None and self.select not in SELECTORS:
+            raise unknown("selector", self.select, SELECTORS)
+        named = self.named_selector
+        return SELECTORS[named] if named else fitting(strategy, judged=self.verifier is not None)
 
     @property
     def own_temperature(self) -> float | None:
@@ -111,12 +116,6 @@ class Order:
                     raise ConfigError(f"{unit} are limited by --budget and by {option}")
                 limits[unit] = value
         return Budget(**limits)
-
-    def check_selector(self) -> None:
-        from tts.select import SELECTORS
-
-        if self.select is not None and self.select not in SELECTORS:
-            raise unknown("selector", self.select, SELECTORS)
 
     def words(self) -> list[str]:
         """Options that repeat this order: those that are not at their defaults, and the seed."""

@@ -64,3 +64,19 @@ class OutputFile:
     def _is_device(self) -> bool:
         """Whether it is there and no regular file, such as `/dev/null`: never to be replaced."""
         return self.path.exists() and not self.path.is_file()
+
+
+def apart(**paths: Path | None) -> None:
+    """Check that files which a command reads or writes are not the same one; `-` is none.
+
+    Raises:
+        ConfigError: two of them are, by whatever names; one would be lost.
+    """
+    seen: dict[Path, str] = {}
+    for name, path in paths.items():
+        if path is None or str(path) == "-" or (path.exists() and not path.is_file()):
+            continue
+        real = path.resolve()
+        if real in seen:
+            raise ConfigError(f"{seen[real]} and {name} are the same file: {path}")
+        seen[real] = name

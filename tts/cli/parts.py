@@ -1,4 +1,4 @@
-"""Parts: what each share of a command's work leaves beside its output, and `tts merge`.
+"""Parts: what each share of a command's work leaves beside its output.
 
 Share 2 of 8 of what goes to PATH is in `PATH.2-of-8`: one JSON object that says of what work it is,
 so that parts of different work are not put together.
@@ -11,11 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
-from tts.cli.arguments import Json
 from tts.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,19 +21,6 @@ if TYPE_CHECKING:
 SCHEMA: Final = "tts.part/1"
 ROWS: Final = "rows"
 """The stage whose outcomes are lines of the output as they are."""
-EPILOG: Final = """
-[bold]Examples[/bold]
-
-  tts bench nano_search --out search.json --shard 1/2
-
-  tts bench nano_search --out search.json --shard 2/2
-
-  tts merge search.json
-
-[bold]Exit codes[/bold]
-
-  0 done; 2 wrong usage, or a part is not done
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +80,20 @@ def read_parts(out: Path) -> dict[Share, Part]:
     return parts
 
 
+def check_work(out: Path, parts: Mapping[Share, Part], work: Mapping[str, Any]) -> None:
+    """Raises:
+    ConfigError: one of `parts` is of other work than `work`.
+    """
+    for share, part in parts.items():
+        if part.work != work:
+            told = {key: value for key, value in part.work.items() if work.get(key) != value}
+            asked = {key: work.get(key) for key in told}
+            raise ConfigError(
+                f"{part_path(out, share)} is a part of different work: {told} where this is "
+                f"{asked}; remove it, or write to another --out"
+            )
+
+
 def outcomes_of(out: Path, parts: Mapping[Share, Part]) -> Outcomes:
     """The outcomes of all `parts`.
 
@@ -113,43 +111,6 @@ def outcomes_of(out: Path, parts: Mapping[Share, Part]) -> Outcomes:
                 f"different work: {works[first]} and {work}"
             )
     return together([(part_path(out, each).name, part.outcomes) for each, part in parts.items()])
-
-
-def merge(
-    path: Annotated[Path, typer.Argument(help="What --out was for each share.", metavar="PATH")],
-    as_json: Json = False,
-) -> None:
-    """Put the parts of a command that was run with --shard together, as if one had done it all."""
-    from tts.cli.output import OutputFile
-
-    parts = read_parts(path)
-    if not parts:
-        raise ConfigError(f"there are no parts {path}.1-of-N")
-    count = next(iter(parts)).count
-    if lacking := [n for n in range(1, count + 1) if n not in {each.index for each in parts}]:
-        names = ", ".join(f"{n}/{count}" for n in lacking)
-        raise ConfigError(f"of {path} there is no part {names} yet")
-    outcomes, work = outcomes_of(path, parts), next(iter(parts.values())).work
-    target = OutputFile.checked(path)
-    if work["command"] == "bench":
-        from tts.cli.bench import reread
-        from tts.study import Unfinished
-
-        try:
-            report = reread(work, outcomes)
-        except Unfinished as error:
-            raise ConfigError(
-                f"the work goes on with what all shares found ({error}): run them again"
-            ) from None
-        rows = json.dumps(report.data(), indent=2)
-        target.write(rows)
-        print(rows if as_json else report.text())
-        return
-    found = outcomes.get(ROWS, {})
-    lines = [json.dumps(found[place], ensure_ascii=False) for place in sorted(found)]
-    target.write("\n".join(lines))
-    summary = {"schema": "tts.merge/1", "rows": len(lines), "parts": count, "out": str(path)}
-    print(json.dumps(summary) if as_json else f"{len(lines):,} rows are in {path}")
 
 
 def _read(path: Path) -> Part:

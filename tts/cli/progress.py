@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from tts.cli.wording import count, percent, printable, scaled, seconds, usd
+from tts.cli.wording import confidence, count, percent, printable, scaled, seconds, usd
 from tts.types import FREE
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _leader(watch: Watch) -> str:
     if leader is None:
         return "[dim]no answer yet[/]"
     answer = escape(_short(leader.candidate.answer or ""))
-    return f"[bold green]{answer}[/] with {percent(leader.share)} of the vote"
+    return f"[bold green]{answer}[/] ({confidence(leader.share, watch.selector)})"
 
 
 def _line(watch: Watch) -> str:
@@ -96,12 +96,11 @@ def _line(watch: Watch) -> str:
     used = ", ".join(
         f"{percent(spent / limit)} of {name}" for name, (spent, limit) in limits.items()
     )
-    leader = watch.leader()
-    answer = (
-        "no answer yet"
-        if leader is None
-        else f"best {_short(leader.candidate.answer or '')} ({percent(leader.share)} of the vote)"
-    )
+    if leader := watch.leader():
+        share = confidence(leader.share, watch.selector)
+        answer = f"best {_short(leader.candidate.answer or '')} ({share})"
+    else:
+        answer = "no answer yet"
     return (
         f"{seconds(watch.seconds)}: {count(watch.spent.tokens)} tokens"
         f"{f' ({used})' if used else ''}, {len(watch.candidates())} finished, {answer}"

@@ -23,6 +23,7 @@ from tts.types import Revising
 
 if TYPE_CHECKING:
     from tts.backends.base import Backend
+    from tts.budget.budget import Budget
     from tts.tree import Node
     from tts.types import Problem
     from tts.verifier import Verifier
@@ -53,6 +54,13 @@ def refine(
     turns: Annotated[
         int, typer.Option(help="Most refinements after the first solution.", min=0, metavar="N")
     ] = 3,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Most output tokens of both models, as of tts solve.", metavar="LIMITS"),
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="Most time: 30s, 1.5m.", metavar="TIME")
+    ] = None,
     mode: Annotated[Revising, typer.Option(help="How a solution is mended.")] = Revising.AUTO,
     seed: Seed = 0,
     full: Annotated[
@@ -64,13 +72,15 @@ def refine(
     import anyio
 
     from tts.cli.exits import Exit
+    from tts.cli.order import Order
     from tts.cli.problem import pose
     from tts.registry import open_backend
 
     posed = pose(problem, file, example)
     critic = make_critic(verifier, knobs)
+    limits = Order(budget=budget, deadline=deadline).make_budget()
     backend = open_backend(policy)
-    document = anyio.run(_refined, posed.problem, backend, critic, turns, mode, seed)
+    document = anyio.run(_refined, posed.problem, backend, critic, turns, mode, limits, seed)
     document |= {"policy": policy, "verifier": verifier}
     if as_json:
         print(json.dumps(document, indent=2, allow_nan=False))
@@ -80,9 +90,16 @@ def refine(
 
 
 async def _refined(
-    problem: Problem, backend: Backend, verifier: Verifier, turns: int, mode: Revising, seed: int
+    problem: Problem,
+    backend: Backend,
+    verifier: Verifier,
+    turns: int,
+    mode: Revising,
+    budget: Budget,
+    seed: int,
 ) -> dict[str, Any]:
     from tts import __version__
+    from tts.cli.wording import stop_reason
     from tts.config import build
     from tts.engine import Engine
     from tts.policy import LanguagePolicy
@@ -90,7 +107,7 @@ async def _refined(
 
     strategy = build("refine", load("strategies", "refine"), {"turns": turns, "how": mode})
     async with Engine(LanguagePolicy(backend), verifier, seed=seed) as engine:
-        result = await engine.solve(problem, strategy)
+        result = await engine.solve(problem, strategy, budget)
     written: set[Node] = set()
     documents = []
     written_as = {node.key: number for number, node in enumerate(result.tree)}
@@ -101,7 +118,8 @@ async def _refined(
     rewrites = mode is Revising.REWRITE or (
         mode is Revising.AUTO and backend.model.dialect.takes_instructions
     )
-    answer = documents[-1]["answer"]
+    stated = [turn["answer"] for turn in documents if turn["answer"] is not None]
+    answer = stated[-1] if stated else None
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -111,6 +129,9 @@ async def _refined(
         "correct": await _is_correct(answer, problem),
         "mode": (Revising.REWRITE if rewrites else Revising.RESUME).value,
         "turns": documents,
+        "stop_reason": result.stop_reason.value,
+        "ended": stop_reason(result, budget),
+        "errors": list(result.errors),
         "seed": seed,
     }
 
@@ -161,6 +182,10 @@ def _print(document: dict[str, Any], *, full: bool) -> None:
         console.print(Text.assemble((title, "bold"), (f"  answer: {turn['answer']}", "dim")))
         print_steps(console, turn["steps"], full=full)
     console.print()
+    if document["stop_reason"] != "done":
+        console.print(Text(document["ended"], "yellow"))
+    for error in document["errors"]:
+        console.print(Text(f"Went wrong: {printable(error)}", "yellow"))
     if document["answer"] is None:
         console.print(Text("No answer.", "bold red"))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tts.cli.wording import count, percent, printable, scaled, seconds, stop_reason, usd
+from tts.cli.wording import confidence, count, percent, printable, scaled, seconds, stop_reason, usd
 from tts.types import FREE, RIGHT_FROM
 
 LONGEST_PROBLEM: Final = 400
@@ -100,9 +100,11 @@ def _answer(result: Result, correct: bool | None) -> Text:
         )
         return Text.assemble(("No answer", "bold red"), f": {why}.")
     classes = {candidate.label for candidate in result.candidates} - {None}
-    vote = f"{percent(result.confidence)} of the vote; {_plural(total, 'solution')}"
+    vote = f"{confidence(result.confidence, result.selector)}; {_plural(total, 'solution')}"
     if len(classes) > 1:
         vote += f" with {len(classes)} different answers"
+    if silent := sum(candidate.label is None for candidate in result.candidates):
+        vote += f", {silent:,} without one"
     line = Text.assemble(
         ("Answer:  ", "bold"), (printable(result.answer), "bold green"), (f"  ({vote})", "dim")
     )

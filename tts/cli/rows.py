@@ -9,8 +9,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tts.cli.merge import merge
 from tts.cli.output import OutputFile
-from tts.cli.parts import ROWS, Part, checked, merge, part_path
+from tts.cli.parts import ROWS, Part, checked, part_path
 from tts.study import Share
 
 Item = TypeVar("Item")

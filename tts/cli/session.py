@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tts.engine import Engine
     from tts.events import Event
     from tts.result import Result
+    from tts.select import Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,12 @@ async def search(
     """
     from tts.engine import Engine
 
-    order.check_selector()
     budget, strategy = order.make_budget(), order.make_strategy()
-    verifier = order.make_verifier()
+    selector, verifier = order.make_selector(strategy), order.make_verifier()
     engine = Engine(
         order.policy,
         verifier,
-        select=order.named_selector,
+        select=selector,
         temperature=order.own_temperature,
         seed=order.seed,
         speculate=order.speculate or 0,
@@ -61,7 +61,7 @@ async def search(
         try:
             async with engine:
                 rates = _rates(engine)
-                hear, run_progress = _spectator(order, budget, rates, quiet=quiet)
+                hear, run_progress = _spectator(order, budget, rates, selector, quiet=quiet)
 
                 def on_event(event: Event) -> None:
                     log(event)
@@ -114,14 +114,13 @@ def _rates(engine: Engine) -> Rates:
 
 
 def _spectator(
-    order: Order, budget: Budget, rates: Rates, *, quiet: bool
+    order: Order, budget: Budget, rates: Rates, selector: Selector, *, quiet: bool
 ) -> tuple[Callable[[Event], None], Callable[[], Coroutine[object, object, None]]]:
     """Who hears the events, and who shows them."""
     from tts.cli.progress import show
     from tts.cli.watch import Watch
-    from tts.select import SELECTORS
 
-    watch = Watch(budget, rates, SELECTORS[order.selector])
+    watch = Watch(budget, rates, selector)
     title = " · ".join(filter(None, (order.strategy, order.policy, order.verifier)))
     if quiet:
         return watch.hear, anyio.lowlevel.checkpoint

@@ -79,8 +79,8 @@ def solve(
     select: Annotated[
         str | None,
         typer.Option(
-            help="How to choose the answer: majority, weighted or best; weighted with a "
-            "verifier, majority without, if not said.",
+            help="How to choose the answer: majority, weighted, best or probable; if not said, "
+            "the strategy's own, or else weighted with a verifier and majority without.",
             metavar="NAME",
             autocompletion=complete_selector,
         ),
@@ -118,13 +118,13 @@ def solve(
 ) -> None:
     """Solve a problem: search for an answer within limits, and show how it came about.
 
-    Limits are hard, and may be combined. Ctrl-C once stops the search and shows the best so far.
+    Limits are hard, and may be combined. Ctrl-C or SIGTERM stops it and shows the best so far.
     """
     import anyio
 
     from tts.cli.exits import of_result
     from tts.cli.order import Order
-    from tts.cli.output import OutputFile
+    from tts.cli.output import OutputFile, apart
     from tts.cli.problem import pose
     from tts.cli.session import search
 
@@ -132,6 +132,7 @@ def solve(
         policy, verifier, strategy, tuple(knobs or ()), n, budget, deadline, flops, samples, select,
         seed, temperature, speculate,
     )  # fmt: skip
+    apart(**{"--file": file, "--out": out, "--events": events})
     posed = pose(problem, file, example)
     target = None if out is None else OutputFile.checked(out)
     log = None if events is None else OutputFile.checked(events).path
@@ -152,7 +153,7 @@ def _show(ended: Ended, *, command: str, target: object, as_json: bool, quiet: b
     from tts.cli.document import document
     from tts.cli.output import OutputFile
 
-    whole = document(ended.result, ended.budget, command, ended.correct)
+    whole = document(ended, command)
     text = json.dumps(whole, indent=2, allow_nan=False)
     if as_json:
         print(text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -45,7 +47,7 @@ def synthesize(
     teacher: Annotated[
         str | None,
         typer.Option(
-            help="The reasoning model that criticises: BACKEND or BACKEND:LOCATION.",
+            help="The reasoning model that criticises: BACKEND or BACKEND:PLACE,KNOB=VALUE,...",
             metavar="NAME",
             autocompletion=complete_policy,
         ),
@@ -73,10 +75,12 @@ def synthesize(
     as_json: Json = False,
 ) -> None:
     """Have labelled solutions criticised, and keep those about which labels and teacher agree."""
+    from tts.cli.output import apart
     from tts.cli.rows import Rows
 
     synthesis = load_synthesis()
     spelling = import_module("tts_verifiers.genprm.profiles").profile(profile)
+    apart(**{"FILE": file, "--out": out, "--journal": journal})
     given = lines(file)
     named = {"teacher": teacher or function, "tokens": tokens, "profile": profile, "seed": seed}
     rows_of = Rows("synthesize", named, given, out, shard, ray, shards)
@@ -119,6 +123,8 @@ def _teacher(synthesis: Any, backend: str | None, function: str | None, tokens: 
         return synthesis.ReasoningTeacher(open_backend(backend), runner, tokens=tokens)
     assert function is not None
     module, _, name = function.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:  # as for programs, not for installed commands
+        sys.path.insert(0, here)
     try:
         return synthesis.FunctionTeacher(getattr(import_module(module), name), function)
     except (ImportError, AttributeError, ValueError) as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from tts.answers import extract_answer, normalise
 from tts.budget.budget import Amount, Budget, Rates
 from tts.events import Event, Held, Settled, apply
-from tts.select import Candidate, Choice, Selector
+from tts.select import Candidate, Choice, Selector, name_of
 from tts.tree import Tree
 from tts.types import FREE, Account, Cost, Key
 
@@ -84,12 +84,19 @@ class Watch:
                 self._candidates[node.key] = (answer, "" if answer is None else normalise(answer))
             answer, form = self._candidates[node.key]
             label = labels.setdefault(form, len(labels)) if form else None
-            found.append(Candidate(node.key, "", answer, label, node.score))
+            found.append(
+                Candidate(node.key, "", answer, label, node.score, node.votes, node.covered)
+            )
         return found
 
     def leader(self) -> Choice | None:
         """The answer that would be given now."""
         return self._selector(self.candidates())
+
+    @property
+    def selector(self) -> str:
+        """The name of what chooses the answer."""
+        return name_of(self._selector)
 
     @property
     def rate(self) -> float:

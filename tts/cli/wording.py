@@ -52,6 +52,15 @@ def percent(share: float) -> str:
     return "99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
+def confidence(share: float, selector: str) -> str:
+    """`71% of the vote`; `right with probability 0.71` where that is what the selector says."""
+    from tts.select import PROBABLE
+
+    if selector == PROBABLE:
+        return f"right with probability {share:.2f}"
+    return f"{percent(share)} of the vote"
+
+
 def printable(text: str) -> str:
     """`text` without what would command a terminal: models write whatever they like."""
     return "".join(

@@ -99,7 +99,10 @@ class StrategyContract:
         assert finishes <= {Finish.LENGTH}
 
     def test_lives_with_identical_children(self, strategy: Strategy) -> None:
-        same = self._bench(script=lambda text, seed: "one\n\ntwo\n\n\\boxed{3}"[len(text) :])
+        same = self._bench(
+            script=lambda text, seed: "one\n\ntwo\n\n\\boxed{3}"[len(text) :],
+            verifier=Opinions(score=lambda text: 0.9),
+        )
         result = same.solve(strategy)
         assert result.answer == "3"
         assert result.confidence > 0.5

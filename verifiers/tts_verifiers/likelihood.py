@@ -43,6 +43,8 @@ class Likelihood:
 
 def _judge(step: Step) -> Judgement:
     if not step.token_ids:
-        return Judgement(None, reason="the engine gave no tokens to be confident about")
+        return Judgement(
+            None, reason="no policy wrote this step here: nobody knows how sure it was"
+        )
     score = math.exp(step.logprob / len(step.token_ids))
     return Judgement(score, votes=(Vote(score),))

@@ -130,7 +130,7 @@ async def score(panel: Panel, states: list[Searched]) -> None:
         (said,) = await panel.judge(Case(problem, node.steps(), before, seeds), Meter())
         assert isinstance(said, Judgement)
         node.judgement = said
-        node.score = panel.reduction([each.judgement.score for each in node.path()])
+        node.own_score = panel.reduction([each.judgement.score for each in node.path()])
 
     async with anyio.create_task_group() as group:
         for state in states:

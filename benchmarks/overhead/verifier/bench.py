@@ -11,9 +11,11 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any
 
 import anyio
+import numpy as np
 
 from tts.backends.base import Backend, Generation, ModelInfo, Request, Tokenizer
 from tts.budget.budget import UNLIMITED
@@ -26,6 +28,9 @@ from tts.types import FREE, Cost, Problem
 from tts.verifier import Reduction
 from tts_benchmarks.nano_solutions import solutions
 from tts_benchmarks.processbench import Item, examine_all
+from tts_nano.arrays import Floats
+from tts_nano.backend import SHIPPED
+from tts_nano.model import Model
 from tts_nano.problems import FAMILIES, MIDDLE, generate
 from tts_verifiers.genprm import NANO, PROFILES, GenPRM
 from tts_verifiers.genprm.sandbox import SandboxRunner
@@ -130,7 +135,7 @@ async def tries(problems: int, votes: int) -> dict[str, object]:
     return found
 
 
-async def crowd(each: int, alone: int) -> dict[str, object]:
+async def crowd(each: int, alone: int, place: str, at_once: int) -> dict[str, object]:
     """The evaluation of nano ProcessBench, side by side and in a queue, on one engine."""
     items: list[Item] = []
     async with Engine("nano") as engine:
@@ -138,13 +143,13 @@ async def crowd(each: int, alone: int) -> dict[str, object]:
             items += await solutions(engine, family, each)
     queue = items[:: max(1, len(items) // alone)][:alone]
     rest = [item for item in items if item not in queue]  # so that nothing of it is in the cache
-    verifier = make("verifiers", "genprm-nano:temperature=0")
+    verifier = make("verifiers", f"genprm-nano:temperature=0,backend=[{place}]")
     found: dict[str, object] = {}
     rates: dict[str, tuple[float, float]] = {}
     async with verifier:
-        for name, some, at_once in (("one at a time", queue, 1), ("side by side", rest, 96)):
+        for name, some, most in (("one at a time", queue, 1), ("side by side", rest, at_once)):
             begun, worked = time.perf_counter(), time.process_time()
-            findings = await examine_all(verifier, some, at_once=at_once)
+            findings = await examine_all(verifier, some, at_once=most)
             wall, spent = time.perf_counter() - begun, time.process_time() - worked
             tokens = sum((finding.cost for finding in findings), FREE).output_tokens
             rates[name] = (tokens / wall, tokens / spent)
@@ -159,7 +164,38 @@ async def crowd(each: int, alone: int) -> dict[str, object]:
         "a second": round(crowded[0] / queued[0], 1),
         "a processor second": round(crowded[1] / queued[1], 1),
     }
+    if not place.startswith("nano:"):
+        return found
+    for name, context in (("matrix products", 0), ("and reading 700 keys and values", 700)):
+        rate = ceiling(64, context)
+        found[f"{name} alone, 64 rows"] = {
+            "tokens a second": round(rate),
+            "/ one at a time": round(rate / queued[0], 1),
+        }
     return found
+
+
+def ceiling(rows: int, context: int) -> float:
+    """Tokens a second of decoding `rows` samples where nothing else is computed.
+
+    The products with the model's weights, and the keys and values of `context` tokens a sample read
+    once, as one long product: what no order of requests can exceed on this machine.
+    """
+    model = Model.load(SHIPPED / "verifier")
+    a = model.architecture
+    kept = np.ones((a.layers, 2 * rows * a.kv_heads * context, a.head), np.float32)
+    reader = np.ones(a.head, np.float32)
+
+    def attend(layer: int, q: Floats, k: Floats, v: Floats, out: Floats) -> None:
+        out[:] = (kept[layer] @ reader)[-1:].sum()
+
+    tokens, positions = np.arange(rows), np.full(rows, context)
+    times = []
+    for _ in range(50):
+        begun = time.perf_counter()
+        model.logits(model.forward(tokens, positions, attend))
+        times.append(time.perf_counter() - begun)
+    return rows / median(times)
 
 
 def main() -> None:
@@ -169,12 +205,14 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=8, help="of each family (tries)")
     parser.add_argument("--votes", type=int, default=4, help="on each step (tries)")
     parser.add_argument("--each", type=int, default=60, help="of each kind and family (crowd)")
+    parser.add_argument("--backend", default="nano:verifier", help="of the verifier (crowd)")
+    parser.add_argument("--at-once", type=int, default=96, help="solutions side by side (crowd)")
     parser.add_argument("--alone", type=int, default=18, help="solutions in the queue (crowd)")
     options = parser.parse_args()
     if options.what == "tries":
         result = anyio.run(tries, options.problems, options.votes)
     else:
-        result = anyio.run(crowd, options.each, options.alone)
+        result = anyio.run(crowd, options.each, options.alone, options.backend, options.at_once)
     print(json.dumps(result, indent=2))
 
 

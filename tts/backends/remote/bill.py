@@ -11,7 +11,7 @@ from tts.backends.remote.refusal import Unbegun
 from tts.types import FREE, Cost
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Call:
     """One call for one sample."""
 

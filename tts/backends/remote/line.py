@@ -21,8 +21,9 @@ import anyio
 from tts.backends.remote.refusal import BUSY, Away, failure_of
 from tts.errors import BackendError, BadReply, ConfigError, Lost, Unavailable
 
-KEEP_ALIVE_SECONDS: Final = 3.0
-"""Shorter than that of uvicorn (5 s), so that no request meets a connection being closed."""
+KEEP_ALIVE_SECONDS: Final = 1.0
+"""So much shorter than that of uvicorn (5 s) that no request meets a connection being closed, even
+if this process was late to hear of the last answer."""
 CONNECT_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = (0.05, 5.0)  # the first pause and the longest
 
@@ -43,7 +44,8 @@ class Line:
         Args:
             url: `http://host:port`, perhaps with a path that all routes begin with.
             seconds: most time for one request, all repetitions included.
-            patience: how long a server may be away before a request to it fails.
+            patience: how long a server may be away before a request to it fails; it may be too
+                busy for half of `seconds`.
             headers: sent with each request; never told to anybody else.
             on_busy: called when the server says that it is too busy, or does not answer in time.
 
@@ -109,7 +111,7 @@ class Line:
             yield self._events(route, response)
 
     async def _events(self, route: str, response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
-        async for line in response.content:
+        async for line in _lines(response.content):
             if line.startswith(b"data:"):
                 data = line[5:].strip()
                 if data == b"[DONE]":
@@ -223,7 +225,8 @@ class Line:
                     raise failure
                 self.on_busy()
                 wait = _seconds_after(response.headers.get("Retry-After"))
-                patience = self._seconds
+                # What is begun later may be cut off by the time limit, and would be paid for.
+                patience = self._seconds / 2
             # Half to all of the pause: those that were turned away together come back apart.
             wait = wait or pause * self._chance.uniform(0.5, 1)
             if anyio.current_time() + wait - begun >= patience:
@@ -239,17 +242,30 @@ class Line:
         Raises:
             Away: it does not come back.
         """
+        end = anyio.current_time() + self._patience
         async with self._looking:
-            end = anyio.current_time() + self._patience
             pause, longest = _PAUSE_SECONDS
             while self._lost:
-                if await self.answers():
+                late = anyio.current_time() >= end  # after having waited for others who looked
+                if not late and await self.answers():
                     self._lost = False
-                elif anyio.current_time() + pause >= end:
+                elif late or anyio.current_time() + pause >= end:
                     raise Away(f"{self.name}: went away and did not come back")
                 else:
                     await anyio.sleep(pause)
                     pause = min(2 * pause, longest)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length."""
+    begun: list[bytes] = []
+    async for chunk in content.iter_any():
+        *ended, rest = chunk.split(b"\n")
+        for line in ended:
+            yield b"".join((*begun, line))
+            begun.clear()
+        begun.append(rest)
+    yield b"".join(begun)
 
 
 def _seconds_after(header: str | None) -> float | None:

@@ -52,9 +52,11 @@ class _Place:
     """How often in a row it could not be reached."""
 
     def leave_out(self) -> None:
-        first, longest = _AWAY_SECONDS
-        self.away_until = anyio.current_time() + min(first * 2**self.times, longest)
-        self.times += 1
+        """It could not be reached; heard of again while it is left out, that is the same outage."""
+        now, (first, longest) = anyio.current_time(), _AWAY_SECONDS
+        if now >= self.away_until:
+            self.away_until = now + min(first * 2 ** min(self.times, 10), longest)
+            self.times += 1
 
     def take_back(self) -> None:
         self.away_until, self.times = -math.inf, 0

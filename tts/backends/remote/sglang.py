@@ -134,10 +134,14 @@ class Address:
         whole: dict[str, Any] = {}
         async with self._line.stream("/generate", {**body, "stream": True}) as events:
             async for event in events:
-                if "error" in event:
+                if "error" in _mapping(event, self._line.name):
                     raise BadReply(f"{self._line.name}: {message_of(json.dumps(event))}")
                 begun()
-                whole = joined(whole, event)
+                try:
+                    whole = joined(whole, event)
+                except (KeyError, TypeError) as error:
+                    missing = f"an event without {_one_line(error)}"
+                    raise BadReply(f"{self._line.name}: {missing}: {str(event)[:120]}") from None
         return whole
 
     async def abort(self, rid: str) -> None:

@@ -60,17 +60,20 @@ class Siblings:
         for mark in marks:
             self._leading[mark] = arrived
 
+        def over() -> None:
+            arrived.set()
+            for mark in marks:
+                if self._leading.get(mark) is arrived:
+                    del self._leading[mark]
+
         def begun() -> None:
             self._remember(marks)
-            arrived.set()
+            over()
 
         try:
             yield begun
         finally:
-            arrived.set()  # also where it failed: somebody else goes ahead then
-            for mark in marks:
-                if self._leading.get(mark) is arrived:
-                    del self._leading[mark]
+            over()  # also where it failed: somebody else goes ahead then
 
     def _remember(self, marks: list[int]) -> None:
         for mark in marks:

@@ -64,9 +64,11 @@ class Minutes:
         shown = self._notation.shortened(self._problem, text, self.number)
         content = self._notation.content(self._problem, shown, self.number)
         score = None if judgement is None else judgement.score
-        bare = self._notation.bare(score is None or is_right(score))
-        whole = bare.opening + bare.ids
-        self.direct = self._after(self.direct, content, whole, score)
+        bare = {right: self._notation.bare(right).turn for right in (True, False)}
+        whole = bare[score is None or is_right(score)]
+        # Another verifier's verdict comes without votes: nobody was asked in this conversation.
+        asked = judgement is not None and judgement.votes
+        self.direct = self._after(self.direct, content, whole, score if asked else None)
         before = list(self.threads)
         for chain, thread in enumerate(before):
             vote = heir(judgement, chain, self._outvoted)
@@ -74,7 +76,8 @@ class Minutes:
                 self.threads[chain] = self._after(thread, content, whole, None)
                 continue
             voter = before[judgement.votes.index(vote) % len(before)]
-            heard = vote.score if voter.ids == thread.ids else None
+            here = voter.ids == thread.ids and vote.token_ids not in bare.values()
+            heard = vote.score if here else None
             told = self._after(thread, content, vote.token_ids, heard)
             self.threads[chain] = replace(told, critiques=(*thread.critiques, vote.critique))
         self.number += 1

@@ -52,6 +52,11 @@ class Draft:
         """Tokens."""
         return len(self.opening) + len(self.ids)
 
+    @property
+    def turn(self) -> Ids:
+        """All of its tokens."""
+        return self.opening + self.ids
+
     def then(self, ids: Ids, text: str) -> Draft:
         """The turn with something more at its end."""
         return replace(self, ids=self.ids + ids, text=self.text + text)
@@ -75,6 +80,7 @@ class Notation:
         self._tokenizer = tokenizer
         self.fixed = lru_cache(maxsize=1024)(tokenizer.encode)
         self._turn = lru_cache(maxsize=4096)(self._encode)
+        self.bare = lru_cache(maxsize=2)(self._bare)
 
     def begin(self, system: str | None) -> Ids:
         """What stands before the first turn."""
@@ -157,7 +163,7 @@ class Notation:
         """A turn that is due to say Yes or No, with that said."""
         return self.force(self.force(draft, YES if right else NO), CLOSE)
 
-    def bare(self, right: bool) -> Draft:
+    def _bare(self, right: bool) -> Draft:
         """A whole turn that gives the verdict and no reasons."""
         return self.closed(self.force(self.start(OUTPUT), BRACE), right)
 

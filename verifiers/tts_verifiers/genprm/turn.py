@@ -224,8 +224,8 @@ class Critic:
         found = verdict(*logprobs)
         if found.score is None:
             return abstention(asked.text, found.reason)
-        turn = self._notation.closed(asked, is_right(found.score))
-        return Opinion(Vote(found.score, turn.text, turn.opening + turn.ids))
+        closed = self._notation.closed(asked, is_right(found.score))
+        return Opinion(Vote(found.score, closed.text, closed.turn))
 
     async def _sample(
         self,

@@ -46,27 +46,27 @@ def prm_nano(backend: str = "nano:prm", reduction: Reduction = Reduction.MIN) ->
 
 
 def prm_qwen_7b(
-    engine: str = "",
+    backend: str = "",
     tokenizer: str = "",
     served: str = "",
     reduction: Reduction = Reduction.MIN,
     seconds: float = 600.0,
 ) -> HeadPRM:
-    """Qwen2.5-Math-PRM-7B, from vLLM's pooling runner or transformers: `engine=KIND:WHERE`.
+    """Qwen2.5-Math-PRM-7B, from vLLM's pooling runner or transformers: `backend=KIND:WHERE`.
 
     `seconds` are the most for one request to a server.
     """
-    opened = open_head(engine, QWEN_PRM_7B, tokenizer, served, seconds)
+    opened = open_head(backend, QWEN_PRM_7B, tokenizer, served, seconds)
     return HeadPRM(opened, qwen, reduction=reduction)
 
 
-def skywork(engine: str = "", reduction: Reduction = Reduction.MIN) -> HeadPRM:
-    """Skywork-o1-Open-PRM (1.5B or 7B), from transformers: `engine=hf:FOLDER`."""
-    return HeadPRM(open_head(engine, SKYWORK), skywork_layout, reduction=reduction)
+def skywork(backend: str = "", reduction: Reduction = Reduction.MIN) -> HeadPRM:
+    """Skywork-o1-Open-PRM (1.5B or 7B), from transformers: `backend=hf:FOLDER`."""
+    return HeadPRM(open_head(backend, SKYWORK), skywork_layout, reduction=reduction)
 
 
 def orm(
-    engine: str = "",
+    backend: str = "",
     tokenizer: str = "",
     served: str = "",
     parameters: int = QWEN_RM.parameters,
@@ -75,9 +75,9 @@ def orm(
 ) -> OutcomeRM:
     """An outcome reward model of Qwen2.5-Math-RM's kind, which scores whole solutions only.
 
-    `engine=KIND:WHERE` is vLLM, SGLang or transformers; a server's model is taken to have
+    `backend=KIND:WHERE` is vLLM, SGLang or transformers; a server's model is taken to have
     `parameters` and `context_tokens`, and one request to it takes `seconds` at most.
     """
     checkpoint = sized(QWEN_RM, parameters, context_tokens)
-    opened = open_head(engine, checkpoint, tokenizer, served, seconds)
+    opened = open_head(backend, checkpoint, tokenizer, served, seconds)
     return OutcomeRM(opened, qwen_outcome, solution_tokens=context_tokens)

@@ -86,16 +86,16 @@ def open_head(
     """
     kind, _, where = spec.partition(":")
     if kind not in checkpoint.engines or not where:
-        ways = "; or ".join(f"engine={way}" for way in checkpoint.engines.values())
+        ways = "; or ".join(f"backend={way}" for way in checkpoint.engines.values())
         raise ConfigError(
-            f"{checkpoint.name} answers through a head and not in words, so engine={spec!r} cannot "
-            f"serve it; what can: {ways}"
+            f"{checkpoint.name} answers through a head and not in words, so that "
+            f"backend={spec!r} cannot serve it; what can: {ways}"
         )
     if kind == "hf":
         return LocalHead(where, checkpoint.layers)
     if not tokenizer:
         raise ConfigError(
-            f"engine={spec} is sent token ids: add tokenizer=FOLDER, with the tokenizer.json of "
+            f"backend={spec} is sent token ids: add tokenizer=FOLDER, with the tokenizer.json of "
             f"{checkpoint.name}"
         )
     model = ModelInfo(checkpoint.name, checkpoint.parameters, checkpoint.context_tokens)
