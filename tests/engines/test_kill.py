@@ -1,7 +1,7 @@
 """A batch of 50 problems over a server that is killed in the middle, either model's.
 
-Every problem is answered, and the books agree with what the servers' replies say: what a request
-that died with its server took, nobody knows, and its bound is booked.
+Every search ends with solutions, as if nothing had been, and the books agree with what the servers'
+replies say: what a request that died with its server took, nobody knows, and its bound is booked.
 """
 
 from collections.abc import Callable
@@ -67,7 +67,7 @@ async def test_the_policys_server_dies(
     nodes = [node for result in results for node in result.tree]
     prompts = sum(result.spend.costs[POLICY].prompt_tokens for result in results)
     assert [result.problem.id for result in results] == [problem.id for problem in PROBLEMS]
-    assert all(result.answer is not None for result in results)
+    assert all(result.candidates and not result.errors for result in results)
     assert all(result.stop_reason is StopReason.DONE for result in results)
     assert replies.lost
     assert output(results, POLICY) == replies.output + sum(replies.lost)
@@ -84,7 +84,7 @@ async def test_the_verifiers_server_dies(
     verifier = f"genprm-nano:backend=[{server.spec},patience=240],mode=cot,votes=2"
     results = await solve("nano", verifier, server, replies, 100)
     judged = [node.judgement for result in results for node in result.tree]
-    assert all(result.answer is not None for result in results)
+    assert all(result.candidates and not result.errors for result in results)
     assert all(result.stop_reason is StopReason.DONE for result in results)
     assert replies.lost
     assert output(results, VERIFIER) == replies.output + sum(replies.lost)
