@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ from tts.backends.base import Request
 from tts.backends.remote.backend import RemoteBackend
 from tts.backends.remote.facts import Known
 from tts.backends.remote.opening import Terms, connect
+from tts.backends.remote.sglang import ABORT_SECONDS
 from tts.backends.remote.siblings import SHORT
 from tts.backends.remote.vllm import VLLM
 from tts.budget.meter import Meter
@@ -20,6 +22,8 @@ from tts.testing.servers import Fault, Server
 from tts.types import FREE
 
 pytestmark = pytest.mark.anyio
+
+PATIENCE = 0.3
 
 
 def says(status: int, body: object = None, **headers: str) -> Fault:
@@ -52,7 +56,7 @@ async def breaks_off(request: web.Request) -> web.StreamResponse:
 
 @pytest.fixture
 def terms() -> Terms:
-    return Terms(at_once=64, seconds=1.0, patience=0.3, api_key_env=None)
+    return Terms(at_once=64, seconds=1.0, patience=PATIENCE, api_key_env=None)
 
 
 def request_for(remote: RemoteBackend, tokens: int = 8) -> Request:
@@ -163,6 +167,62 @@ async def test_a_server_that_was_lost_is_looked_for_before_it_is_asked_again(
     server.healthy = True
     await remote.generate(request_for(remote), Meter())
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("kind", ["sglang"])
+async def test_siblings_that_wait_for_a_lost_server_lose_their_patience_together(
+    remote: RemoteBackend, server: Server
+) -> None:
+    await lose(remote, server)
+    begun = anyio.current_time()
+
+    async def one(seed: int) -> None:
+        with pytest.raises(Unavailable, match="did not come back"):
+            await remote.generate(Request(request_for(remote).prompt, 8, seeds=(seed,)), Meter())
+
+    async with anyio.create_task_group() as group:
+        for seed in range(16):  # siblings: one after the other goes ahead
+            group.start_soon(one, seed)
+    assert anyio.current_time() - begun < 6 * PATIENCE
+
+
+async def away(_: RemoteBackend, server: Server) -> None:
+    await server.gone()
+
+
+async def busy(_: RemoteBackend, server: Server) -> None:
+    server.faults.extend(says(503, "The request queue is full.") for _ in range(1000))
+
+
+@pytest.mark.parametrize("why", [lose, away, busy])
+async def test_who_is_cancelled_before_the_server_took_the_request_pays_nothing(
+    remote: RemoteBackend, server: Server, why: Callable[..., Awaitable[None]]
+) -> None:
+    await why(remote, server)
+    meter, begun = Meter(), anyio.current_time()
+    with anyio.move_on_after(PATIENCE / 2) as scope:
+        await remote.generate(request_for(remote), meter)
+    assert scope.cancelled_caught
+    assert anyio.current_time() - begun < ABORT_SECONDS / 2
+    assert meter.cost == FREE
+    server.faults.clear()
+
+
+@pytest.mark.parametrize("kind", ["sglang"])
+async def test_a_second_cancellation_leaves_no_request_behind(
+    remote: RemoteBackend, server: Server
+) -> None:
+    server.faults.extend([hangs, hangs])  # the request, and its being aborted
+    before, meter = asyncio.all_tasks(), Meter()
+    task = asyncio.ensure_future(remote.generate(request_for(remote), meter))
+    for _ in range(2):
+        await anyio.sleep(0.1)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await anyio.sleep(0.1)
+    assert meter.cost == request_for(remote).bound
+    assert not {each for each in asyncio.all_tasks() - before if "reply" in repr(each)}
 
 
 async def test_ids_outside_the_vocabulary_are_never_sent(

@@ -12,7 +12,8 @@ from tts.backends.base import Generation, Request
 from tts.backends.fake import FakeBackend
 from tts.backends.memory import Memory
 from tts.budget.meter import Meter
-from tts.types import Cost
+from tts.errors import Unavailable
+from tts.types import FREE, Cost
 
 BLOCK = 4
 
@@ -139,3 +140,14 @@ async def test_the_same_requests_cost_the_same_whoever_else_asks() -> None:
     whole = await bills([0, 1, 2, 3])
     assert whole == await bills([3, 1, 0, 2])
     assert [(await bills([n]))[n] for n in range(4)] == [whole[n] for n in range(4)]
+
+
+async def test_what_the_engine_did_not_begin_costs_nothing() -> None:
+    class Gone(FakeBackend):
+        async def generate(self, request: Request, meter: Meter) -> Generation:
+            raise Unavailable("it cannot be reached")
+
+    memory, meter = Memory(Gone()), Meter()
+    with pytest.raises(Unavailable):
+        await memory.generate(asked(FakeBackend(), 1), meter)
+    assert meter.cost == FREE

@@ -9,8 +9,7 @@ from typing import Any
 
 import anyio
 
-from tts.backends.remote.line import Line
-from tts.backends.remote.refusal import Unbegun
+from tts.backends.remote.line import Errand, Line
 from tts.backends.remote.sglang import Address
 
 
@@ -65,18 +64,22 @@ class Replies:
         """Listen to every line, by pytest's `monkeypatch.setattr`."""
         post, reply = Line.post, Address.reply
 
-        async def completed(line: Line, route: str, body: Mapping[str, Any]) -> Any:
-            if route != "/v1/completions":
+        async def completed(
+            line: Line, route: str, body: Mapping[str, Any], errand: Errand | None = None
+        ) -> Any:
+            if errand is None:  # nobody pays for it
                 return await post(line, route, body)
-            with self._sent(line.url, body["prompt"], body["max_tokens"]) as hear:
-                whole = await post(line, route, body)
+            with self._sent(line.url, errand, body["prompt"], body["max_tokens"]) as hear:
+                whole = await post(line, route, body, errand)
                 hear(whole["usage"])
             return whole
 
-        async def generated(door: Address, body: dict[str, Any], begun: Any) -> dict[str, Any]:
+        async def generated(
+            door: Address, body: dict[str, Any], errand: Errand, begun: Any
+        ) -> dict[str, Any]:
             most = body["sampling_params"]["max_new_tokens"]
-            with self._sent(door._line.url, body["input_ids"], most) as hear:
-                whole = await reply(door, body, begun)
+            with self._sent(door._line.url, errand, body["input_ids"], most) as hear:
+                whole = await reply(door, body, errand, begun)
                 hear(whole["meta_info"])
             return whole
 
@@ -85,7 +88,7 @@ class Replies:
 
     @contextmanager
     def _sent(
-        self, url: str, prompt: list[int], most: int
+        self, url: str, errand: Errand, prompt: list[int], most: int
     ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         """A request of at most `most` tokens; what it gives is to be told its usage."""
 
@@ -98,12 +101,10 @@ class Replies:
         self.sent += 1
         try:
             yield hear
-        except Unbegun:
-            raise
         except BaseException:
-            self.lost.append(most)
-            self.prompts += len(prompt)
+            if errand.out:
+                self.lost.append(most)
             raise
         finally:
             self.ended += 1
-        self.prompts += len(prompt)
+            self.prompts += len(prompt) if errand.out else 0

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from tts.backends.base import Backend, Generation, ModelInfo, Request, Sample, Tokenizer
 from tts.backends.replay import sample_key
 from tts.budget.meter import Meter
-from tts.types import FREE, Cost
+from tts.types import Cost
 
 
 class Memory:
@@ -51,11 +51,13 @@ class Memory:
             seed for seed, key in zip(request.seeds, keys, strict=True) if key not in self._samples
         )
         if new:
-            # The engine's bill is not ours, and a remembered sample has none.
-            asked = replace(request, seeds=new)
-            with meter.call(request.bound) as reading:
-                generation = await self._backend.generate(asked, Meter())
-                reading.cost = FREE
+            # The engine's bill is not ours, but for what gave nothing.
+            own = Meter()
+            try:
+                generation = await self._backend.generate(replace(request, seeds=new), own)
+            except BaseException:
+                meter.add(own)
+                raise
             for seed, sample in zip(new, generation.samples, strict=True):
                 self._samples.setdefault(sample_key(request, seed), sample)
             had = generation.cost.cached_tokens

@@ -79,20 +79,24 @@ class Server:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Server]:
-        """Serve on a free port of this machine."""
+        """Serve on a free port of this machine, until the end or `gone`."""
         application = web.Application()
         application.add_routes(self.routes())
         # A client that goes away cancels its request, as with the real ones.
         runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        self._site = web.TCPSite(runner, "127.0.0.1", 0)
+        await self._site.start()
         port = runner.addresses[0][1]
         self.url = f"http://127.0.0.1:{port}"
         try:
             yield self
         finally:
             await runner.cleanup()
+
+    async def gone(self) -> None:
+        """Take no more connections."""
+        await self._site.stop()
 
     async def sample(self, request: Request) -> Sample:
         """Compute a sample, and take its time."""

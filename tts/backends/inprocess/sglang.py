@@ -19,6 +19,7 @@ import anyio
 import anyio.to_thread
 
 from tts.backends.inprocess.thread import LoopThread
+from tts.backends.remote.line import Errand
 from tts.backends.remote.refusal import Refused
 from tts.backends.remote.sglang import Features, joined
 from tts.backends.remote.wire import Told
@@ -82,10 +83,11 @@ class Inside:
         return None  # it reads the same folder
 
     async def reply(
-        self, body: dict[str, object], begun: Callable[[], None] | None
+        self, body: dict[str, object], errand: Errand, begun: Callable[[], None] | None
     ) -> dict[str, Any]:
         if self._closed:
             raise Unavailable(f"{self.name}: closed")
+        errand.out = True
         # Called where it waits, which is not where the engine lives.
         tell = begun and partial(asyncio.get_running_loop().call_soon_threadsafe, begun)
         return await self._thread.run(self._served(body, tell))

@@ -98,6 +98,7 @@ class VLLMInside:
         if self._closed:
             raise Unavailable(f"vllm-inproc:{self._location}: closed")
         with bill.call() as call:
+            call.out = True
             heard = await self._thread.run(self._served(request, call))
             if begun is not None:
                 begun()

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tts.backends.base import Request
+from tts.backends.remote.line import Errand
 from tts.backends.remote.refusal import Unbegun
 from tts.types import FREE, Cost
 
 
 @dataclass(eq=False, slots=True)
-class Call:
+class Call(Errand):
     """One call for one sample."""
 
     output: int = 0
@@ -35,16 +36,17 @@ class Bill:
 
     @contextmanager
     def call(self) -> Iterator[Call]:
-        """A call that is being made: it costs its bound until more is known.
+        """A call that is being made.
 
-        A call that the engine did not begin costs nothing.
+        It costs nothing until it is out, then its bound until more is known, and nothing again if
+        it turns out that the engine did not begin it.
         """
         call = Call()
         self.calls.append(call)
         try:
             yield call
         except Unbegun:
-            self.calls.remove(call)
+            call.out = False
             raise
 
     @property
@@ -54,15 +56,16 @@ class Bill:
         The prompt is one, however many calls brought the samples. What siblings compute again of
         it (the block that the cache does not hold in full) counts up to the prompt's length.
         """
-        if not self.calls:
+        calls = [call for call in self.calls if call.out]
+        if not calls:
             return FREE
         prompt = len(self.request.prompt)
-        computed = sum(call.computed if call.known else prompt for call in self.calls)
+        computed = sum(call.computed if call.known else prompt for call in calls)
         limit = self.request.max_tokens
         return Cost(
             prompt_tokens=prompt,
             cached_tokens=prompt - min(prompt, computed),
-            output_tokens=sum(call.output if call.known else limit for call in self.calls),
-            samples=len(self.calls),
+            output_tokens=sum(call.output if call.known else limit for call in calls),
+            samples=len(calls),
             calls=1,
         )

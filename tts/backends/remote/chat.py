@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from tts.backends.base import Sampling
 from tts.backends.remote.admission import Admission
-from tts.backends.remote.line import Line
-from tts.backends.remote.refusal import Refused, Unbegun
+from tts.backends.remote.line import Errand, Line
+from tts.backends.remote.refusal import Refused
 from tts.budget.meter import Meter
 from tts.errors import BackendError, BadReply, ConfigError
 from tts.types import FREE, Cost
@@ -138,15 +138,14 @@ class ChatEndpoint:
             Overlong, Unavailable, BadReply: as `Backend.generate`.
         """
         body = self._body(messages, begun, max_tokens, seed, sampling, stop)
+        errand = Errand()
         with meter.call(bound) as reading:
             reading.cost = FREE
             async with self._admission.slot(priority, max_tokens):
-                reading.cost = None
                 try:
-                    reply = await self._line.post("/chat/completions", body)
-                except Unbegun:
-                    reading.cost = FREE
-                    raise
+                    reply = await self._line.post("/chat/completions", body, errand)
+                finally:
+                    reading.cost = None if errand.out else FREE
                 reading.cost = _cost(reply, self._line)
             return _written(reply, self._line, reading.cost)
 

@@ -12,13 +12,15 @@ import os
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
 
-from tts.backends.remote.refusal import BUSY, Away, failure_of
+from tts.backends.remote.outage import Outage
+from tts.backends.remote.refusal import BUSY, Away, Unbegun, failure_of
 from tts.errors import BackendError, BadReply, ConfigError, Lost, Unavailable
 
 KEEP_ALIVE_SECONDS: Final = 1.0
@@ -26,6 +28,14 @@ KEEP_ALIVE_SECONDS: Final = 1.0
 if this process was late to hear of the last answer."""
 CONNECT_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = (0.05, 5.0)  # the first pause and the longest
+
+
+@dataclass(eq=False, slots=True)
+class Errand:
+    """A request for whoever pays for it, whichever way it ends."""
+
+    out: bool = False
+    """Whether the server may have begun it: it was sent, and not turned away."""
 
 
 class Line:
@@ -44,8 +54,8 @@ class Line:
         Args:
             url: `http://host:port`, perhaps with a path that all routes begin with.
             seconds: most time for one request, all repetitions included.
-            patience: how long a server may be away before a request to it fails; it may be too
-                busy for half of `seconds`.
+            patience: how long a server may be away before all requests to it fail; it may be too
+                busy for one during half of `seconds`.
             headers: sent with each request; never told to anybody else.
             on_busy: called when the server says that it is too busy, or does not answer in time.
 
@@ -69,6 +79,7 @@ class Line:
         self._closed = False
         self._lost = False  # a connection, and the server has not been seen since
         self._looking = anyio.Lock()
+        self._outage = Outage()
         self._chance = random.Random()
 
     async def get(self, route: str) -> Any:
@@ -77,15 +88,17 @@ class Line:
         Raises:
             Unavailable, BadReply: as for `post`.
         """
-        async with self._asked("GET", route, None) as response:
+        async with self._asked("GET", route) as response:
             text = await response.text()
         try:
             return json.loads(text)
         except ValueError:
             return text
 
-    async def post(self, route: str, body: Mapping[str, object]) -> Any:
-        """The JSON that `route` answers `body` with.
+    async def post(
+        self, route: str, body: Mapping[str, object], errand: Errand | None = None
+    ) -> Any:
+        """The JSON that `route` answers `body` with; `errand` tells how far it came.
 
         Raises:
             Overlong: the server says that the prompt does not fit.
@@ -93,7 +106,7 @@ class Line:
             Unavailable: it cannot be reached, or took too long.
             BadReply: it refused the request, or its answer cannot be read.
         """
-        async with self._asked("POST", route, body) as response:
+        async with self._asked("POST", route, body, errand) as response:
             content = await response.read()
         try:
             return json.loads(content)
@@ -101,13 +114,15 @@ class Line:
             raise BadReply(f"{self.name}: {route} answered with what is not JSON") from None
 
     @asynccontextmanager
-    async def stream(self, route: str, body: Mapping[str, object]) -> AsyncIterator[Any]:
+    async def stream(
+        self, route: str, body: Mapping[str, object], errand: Errand | None = None
+    ) -> AsyncIterator[Any]:
         """The server-sent events that `route` answers `body` with, as an iterator of JSON.
 
         Raises:
             Overlong, Unavailable, BadReply: as for `post`, also while it is read.
         """
-        async with self._asked("POST", route, body) as response:
+        async with self._asked("POST", route, body, errand) as response:
             yield self._events(route, response)
 
     async def _events(self, route: str, response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
@@ -164,19 +179,24 @@ class Line:
                 read_bufsize=1 << 20,
                 # Engines stand in one's own network; what is elsewhere may be behind a proxy.
                 trust_env=self.url.startswith("https:"),
+                trace_configs=[_tracing()],
             )
         return self._session
 
     @asynccontextmanager
     async def _asked(
-        self, method: str, route: str, body: Mapping[str, object] | None
+        self,
+        method: str,
+        route: str,
+        body: Mapping[str, object] | None = None,
+        errand: Errand | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response with status 200, all of it within the time limit, errors made ours."""
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {"Content-Type": "application/json"} if data else None
         try:
             async with asyncio.timeout(self._seconds):
-                response = await self._accepted(method, route, data, headers)
+                response = await self._accepted(method, route, data, headers, errand or Errand())
                 try:
                     yield response
                 finally:
@@ -199,6 +219,7 @@ class Line:
         route: str,
         data: bytes | None,
         headers: Mapping[str, str] | None,
+        errand: Errand,
     ) -> aiohttp.ClientResponse:
         """Ask until the server takes the request, as long as it cannot have begun it."""
         begun = anyio.current_time()
@@ -209,27 +230,33 @@ class Line:
             wait: float | None = None
             try:
                 response = await self._opened().request(
-                    method, self.url + route, data=data, headers=headers
+                    method,
+                    self.url + route,
+                    data=data,
+                    headers=headers,
+                    trace_request_ctx=errand,
                 )
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 failure: BackendError = Away(f"{self.name}: cannot be reached: {_one_line(error)}")
-                patience = self._patience
+                end = self._outage.notice() + self._patience
             else:
+                self._outage.end()
                 if response.status == 200:
                     return response
                 async with response:
                     text = (await response.content.read(4096)).decode(errors="replace")
                 status, reason = response.status, response.reason or ""
                 failure = failure_of(self.name, route, status, reason, text)
+                errand.out = not isinstance(failure, Unbegun)
                 if response.status not in BUSY:
                     raise failure
                 self.on_busy()
                 wait = _seconds_after(response.headers.get("Retry-After"))
                 # What is begun later may be cut off by the time limit, and would be paid for.
-                patience = self._seconds / 2
+                end = begun + self._seconds / 2
             # Half to all of the pause: those that were turned away together come back apart.
             wait = wait or pause * self._chance.uniform(0.5, 1)
-            if anyio.current_time() + wait - begun >= patience:
+            if anyio.current_time() + wait >= end:
                 raise failure from None
             await anyio.sleep(wait)
             pause = min(2 * pause, longest)
@@ -242,18 +269,30 @@ class Line:
         Raises:
             Away: it does not come back.
         """
-        end = anyio.current_time() + self._patience
+        looked = self._looking.locked()  # somebody else does, and this one waits for the outcome
         async with self._looking:
             pause, longest = _PAUSE_SECONDS
             while self._lost:
-                late = anyio.current_time() >= end  # after having waited for others who looked
-                if not late and await self.answers():
+                if not looked and await self.answers():
                     self._lost = False
-                elif late or anyio.current_time() + pause >= end:
+                    self._outage.end()
+                elif anyio.current_time() + pause >= self._outage.notice() + self._patience:
                     raise Away(f"{self.name}: went away and did not come back")
                 else:
                     await anyio.sleep(pause)
-                    pause = min(2 * pause, longest)
+                    pause, looked = min(2 * pause, longest), False
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Tells the errand of each request when it is sent over a connection."""
+
+    async def sent(_: object, context: Any, __: object) -> None:
+        if context.trace_request_ctx is not None:
+            context.trace_request_ctx.out = True
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(sent)
+    return tracing
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -21,7 +21,7 @@ import anyio
 
 from tts.backends.base import Request, Sampling
 from tts.backends.remote.bill import Bill, Call
-from tts.backends.remote.line import Line
+from tts.backends.remote.line import Errand, Line
 from tts.backends.remote.reading import Raw
 from tts.backends.remote.refusal import message_of
 from tts.backends.remote.wire import Told
@@ -70,9 +70,12 @@ class Door(Protocol):
     async def text_of(self, ids: Sequence[int]) -> str | None: ...
 
     async def reply(
-        self, body: dict[str, object], begun: Callable[[], None] | None
+        self, body: dict[str, object], errand: Errand, begun: Callable[[], None] | None
     ) -> dict[str, Any]:
-        """The engine's answer to `body`; `begun` is called at its first token."""
+        """The engine's answer to `body`.
+
+        `errand` tells whether the engine has it; `begun` is called at its first token.
+        """
         ...
 
     async def abort(self, rid: str) -> None:
@@ -127,12 +130,12 @@ class Address:
             return None
 
     async def reply(
-        self, body: dict[str, object], begun: Callable[[], None] | None
+        self, body: dict[str, object], errand: Errand, begun: Callable[[], None] | None
     ) -> dict[str, Any]:
         if begun is None:
-            return _mapping(await self._line.post("/generate", body), self._line.name)
+            return _mapping(await self._line.post("/generate", body, errand), self._line.name)
         whole: dict[str, Any] = {}
-        async with self._line.stream("/generate", {**body, "stream": True}) as events:
+        async with self._line.stream("/generate", {**body, "stream": True}, errand) as events:
             async for event in events:
                 if "error" in _mapping(event, self._line.name):
                     raise BadReply(f"{self._line.name}: {message_of(json.dumps(event))}")
@@ -185,7 +188,7 @@ class SGLang:
         for temperature in (2.0, 1.0):
             sampling = Sampling(temperature=temperature)
             request = Request(tuple(ids), 1, sampling=sampling, logprob_ids=(ids[0],))
-            reply = await self._door.reply(self._body(request, uuid.uuid4().hex), None)
+            reply = await self._door.reply(self._body(request, uuid.uuid4().hex), Errand(), None)
             told.extend(self._read(reply, request, Call()).first)
         self._raw = abs(told[0] - told[1]) < 0.02 * max(1.0, abs(told[1]))
 
@@ -201,11 +204,11 @@ class SGLang:
         with bill.call() as call:
             # A task of its own, so that it can be waited for after a cancellation; cheaper than a
             # task group, and never left behind.
-            reply = asyncio.ensure_future(self._door.reply(body, begun))
+            reply = asyncio.ensure_future(self._door.reply(body, call, begun))
             try:
                 return self._read(await asyncio.shield(reply), request, call)
             except asyncio.CancelledError:
-                if (had := await self._aborted(rid, reply)) is not None:
+                if (had := await self._aborted(rid, call, reply)) is not None:
                     with suppress(BackendError):
                         self._read(had, request, call)
                 raise
@@ -217,14 +220,16 @@ class SGLang:
         await self._door.aclose()
 
     async def _aborted(
-        self, rid: str, reply: asyncio.Future[dict[str, Any]]
+        self, rid: str, errand: Errand, reply: asyncio.Future[dict[str, Any]]
     ) -> dict[str, Any] | None:
-        """Abort the request `rid`; what it replies then, if it does in time."""
-        with anyio.move_on_after(ABORT_SECONDS, shield=True):
-            while not reply.done():  # again, if the abort overtook the request
-                await self._door.abort(rid)
-                await asyncio.wait([reply], timeout=_AGAIN_SECONDS)
-        reply.cancel()
+        """Abort the request `rid`; what it replies then, if it was out and does so in time."""
+        try:
+            with anyio.move_on_after(ABORT_SECONDS, shield=True):
+                while errand.out and not reply.done():  # again, if the abort overtook the request
+                    await self._door.abort(rid)
+                    await asyncio.wait([reply], timeout=_AGAIN_SECONDS)
+        finally:
+            reply.cancel()
         with anyio.CancelScope(shield=True):
             await asyncio.wait([reply])
         return None if reply.cancelled() or reply.exception() else reply.result()

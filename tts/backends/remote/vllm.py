@@ -119,7 +119,7 @@ class VLLM:
 
     async def ask(self, request: Request, bill: Bill, begun: Callable[[], None] | None) -> Raw:
         with bill.call() as call:
-            reply = await self._line.post("/v1/completions", self._body(request))
+            reply = await self._line.post("/v1/completions", self._body(request), call)
             raw = self._read(reply, request, call)
         if begun is not None:
             begun()
