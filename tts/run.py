@@ -235,7 +235,7 @@ class Run:
             evidence_of(self._plan.strategy) or Evidence(),
             spent.flops or spent.tokens or spent.samples,
         )
-        self._client.ask(bid, lambda: self._stop(StopReason.BUDGET))
+        self._client.ask(bid, self._ledger.fix_pool)
 
     def _stop(self, reason: StopReason) -> None:
         """The first reason stands, but for a cancellation, after which nothing is finished."""

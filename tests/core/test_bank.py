@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from functools import partial
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,6 +157,24 @@ def test_the_bank_never_gives_more_than_it_has(
         client.close()
         assert bank.left.tokens <= total
     assert bank.left.tokens == total
+
+
+@pytest.mark.anyio
+async def test_what_is_too_little_for_the_first_may_do_for_the_next() -> None:
+    unlimited = [math.inf] * 4
+    bank = Bank(Amount(50, *unlimited), Amount(10, *unlimited), at_once=1)
+    client, held = bank.open(), []
+
+    async def hold(tokens: int, depth: int) -> None:
+        ask = partial(client.ask, 1.0, client.purse.fix)
+        held.append(await client.purse.acquire(Amount(tokens, *[0.0] * 4), depth, ask))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold, 60, 2)
+        group.start_soon(hold, 30, 1)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert [each.tokens for each in held] == [30]
 
 
 @pytest.mark.anyio

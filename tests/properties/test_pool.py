@@ -89,3 +89,10 @@ def test_the_last_of_one_unit_is_given_to_whoever_can_begin_with_it(tokens: int)
     for seed in range(4):
         results = solve_all(BestOfN(n=6), UNLIMITED, together, seed, n=2, parts=2, at_once=2)
         assert {result.stop_reason for result in results} <= {StopReason.BUDGET, StopReason.DONE}
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_who_can_never_get_what_it_wants_makes_way_for_what_still_fits(seed: int) -> None:
+    own, together = Budget(tokens=900), Budget(tokens=1200 + 40 * seed)
+    results = solve_all(BestOfN(n=40), own, together, seed, n=3, parts=4, at_once=256)
+    assert sum(result.spend.total.tokens for result in results) > 0.9 * together.amount.tokens

@@ -4,8 +4,8 @@ Whoever has used up what it was given asks for another part, and bids what a sam
 to the chance that its answer is right, for its price. As long as something is left, the highest bid
 of those that wait is served whenever there is a place to work: so easy problems, whose samples
 agree, leave theirs to hard ones. Nobody waits for a round to end. When nothing is left that anybody
-could use, the lowest bidder ends with what it has, and so on; what a search did not spend comes
-back when it ends.
+could use, the lowest bidder has to do with what it has, and so on; what a search did not spend
+comes back when it ends.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ class Client:
     purse: Purse
     bid: float = math.inf
     waiting: bool = False
-    end: Callable[[], None] = lambda: None
-    """Called when there will be no more."""
+    no_more: Callable[[], None] = lambda: None
 
-    def ask(self, bid: float, end: Callable[[], None]) -> None:
-        """It has used up what it was given; `end` is called if it gets no more."""
+    def ask(self, bid: float, no_more: Callable[[], None]) -> None:
+        """It has used up what it was given; `no_more` is called if it never gets any."""
         if not self.waiting:
-            self.bid, self.end, self.waiting = bid, end, True
+            self.bid, self.no_more, self.waiting = bid, no_more, True
             self.bank.serve()
 
     def close(self) -> None:
@@ -72,15 +71,14 @@ class Bank:
         self.serve()
 
     def serve(self) -> None:
-        """Give to those that wait, the highest bid first; end the lowest if nobody can go on."""
+        """Give to those that wait, the highest bid first; if to nobody, the lowest gets no more."""
         waiting = [client for client in self._clients if client.waiting]
         working = len(self._clients) - len(waiting)
         waiting.sort(key=lambda client: -client.bid)
         for client in waiting:
             if working >= self._at_once:
                 return
-            short = client.purse.shortfall
-            if short.within(self.left):
+            if (short := client.purse.short_of(self.left)) is not None:
                 wanted = Amount(*map(max, self._part, short))
                 self._give(client, Amount(*map(min, wanted, self.left)))
                 working += 1
@@ -91,7 +89,8 @@ class Bank:
                 self._book(client, given)
                 return
         if waiting:  # what the lowest bidder has left over may do for the others
-            waiting[-1].end()
+            waiting[-1].waiting = False
+            waiting[-1].no_more()
 
     def _give(self, client: Client, amount: Amount) -> None:
         self._book(client, amount)

@@ -9,7 +9,7 @@ first, so that what was begun gets finished.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -113,12 +113,16 @@ class Ledger:
         """
         self.rates = rates
         self._purses = (purse,) if pool is None else (purse, pool)
-        self._limits = self._purses if ask is None else (purse,)  # that cannot be raised
-        self._behind = pool if ask is None else None
-        self._give_up = (give_up, ask or self._end_of_pool)
+        self._give_up = (give_up, self._out_of_pool)
+        self._ask = ask
         self._listener = listener
         self._ids = count()
         self.costs: dict[Account, Cost] = {}
+
+    def fix_pool(self) -> None:
+        """No more can be had for the pool: what is left of it has to do."""
+        self._ask = None
+        self._purses[-1].fix()
 
     @property
     def left(self) -> float:
@@ -205,11 +209,24 @@ class Ledger:
             raise
         return entered
 
-    def _end_of_pool(self) -> None:
-        """Whoever holds of the own purse, and can never hold of the pool, makes way or gives up."""
-        if self._purses[0].contested:
+    @property
+    def _limits(self) -> Sequence[Purse]:
+        """Those that cannot be raised."""
+        return self._purses if self._ask is None else self._purses[:1]
+
+    @property
+    def _behind(self) -> Purse | None:
+        """Where what is held of the own purse has to be held too, and whose limit stands."""
+        return self._limits[1] if len(self._limits) > 1 else None
+
+    def _out_of_pool(self) -> None:
+        """Ask for more; else whoever holds of the own purse makes way or gives up."""
+        if self._ask is not None:
+            self._ask()
+        elif self._purses[0].contested:
             raise _StepAside
-        self._give_up[0]()
+        else:
+            self._give_up[0]()
 
     def _cut(self, bounds: Bounds, room: Amount) -> Bounds:
         """`bounds` with as many output tokens as there is room for."""

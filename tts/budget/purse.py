@@ -101,16 +101,26 @@ class Purse:
             or any(each.would_do_with(rest) for each in self._hopeless)
         )
 
-    @property
-    def shortfall(self) -> Amount:
-        """What is missing for the first who waits, when nothing is held."""
-        waiting = [each for each in (*self._waiters, *self._hopeless) if not each.gone]
-        return self._missing(min(waiting).amount.plus(self._reserve)) if waiting else NOTHING
+    def short_of(self, most: Amount) -> Amount | None:
+        """What is missing, at most `most`, for one who waits, the first of them; None: for nobody.
+
+        When nothing is held.
+        """
+        for waiter in sorted(each for each in (*self._waiters, *self._hopeless) if not each.gone):
+            missing = self._missing(waiter.amount.plus(self._reserve))
+            if missing.within(most):
+                return missing
+        return None
 
     def raise_limit(self, amount: Amount) -> None:
         """Let `amount` more be spent."""
         self.limit = self.limit.plus(amount)
         self._hope()
+
+    def fix(self) -> None:
+        """There will be no more than there is."""
+        self._raisable = False
+        self._serve()
 
     def give_last(self, most: Amount) -> Amount | None:
         """Let the first who can begin with less than it wants do so, with what is left and `most`.
