@@ -67,8 +67,8 @@ class Replies:
         async def completed(
             line: Line, route: str, body: Mapping[str, Any], errand: Errand | None = None
         ) -> Any:
-            if errand is None:  # nobody pays for it
-                return await post(line, route, body)
+            if route != "/v1/completions" or errand is None:
+                return await post(line, route, body, errand)
             with self._sent(line.url, errand, body["prompt"], body["max_tokens"]) as hear:
                 whole = await post(line, route, body, errand)
                 hear(whole["usage"])
