@@ -175,8 +175,8 @@ def open_openai(
 ) -> ChatPolicy:
     """A policy over any OpenAI-compatible chat endpoint: `openai:https://host/v1,model=NAME`.
 
-    `parameters` are those active for a token: without, a budget of FLOPs counts nothing. `user` is
-    how a problem is put, `{problem}` in it; `context_tokens` is asked of the endpoint, or 32,768.
+    `parameters` are those active for a token: without, FLOPs cannot be limited. `user` is how
+    a problem is put, `{problem}` in it; `context_tokens` is asked of the endpoint, or 32,768.
     `api_key_env` names the environment's variable with the key, if the endpoint wants one.
     """
     if not address:

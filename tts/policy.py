@@ -234,13 +234,15 @@ class FunctionPolicy:
     """A policy out of a plain coroutine function, for agent frameworks and tests.
 
     It writes whole solutions only: every step that it gives is an answer. Its tokens are not
-    known, so that it costs samples and calls. It takes no temperature and no instruction.
+    known, so that it costs samples and calls, and only these and time can be limited. It takes no
+    temperature and no instruction.
     """
 
     def __init__(self, write: Writer) -> None:
         self._write = write
         name = getattr(write, "__name__", "function")
-        self._model = ModelInfo(name, 0, 1 << 30, dialect=Dialect(user="{problem}"))
+        dialect = Dialect(user="{problem}")
+        self._model = ModelInfo(name, 0, 1 << 30, dialect=dialect, tells_tokens=False)
 
     @property
     def model(self) -> ModelInfo:

@@ -23,7 +23,7 @@ from tts.result import Result, Spend
 from tts.search import RunningSearch
 from tts.select import Candidate, Selector, fitting, name_of
 from tts.strategy import Strategy
-from tts.terms import check_prices, rates_of, reserve
+from tts.terms import check_limits, rates_of, reserve
 from tts.tree import Node, Tree
 from tts.types import POLICY, Problem
 from tts.verifier import Verifier
@@ -73,8 +73,8 @@ class Run:
         """`listener` hears each event as it happens.
 
         Raises:
-            ConfigError: the strategy needs a verifier and there is none, or money is limited and
-                a model has no prices.
+            ConfigError: the strategy needs a verifier and there is none, or something is limited
+                that a model does not tell.
         """
         name = type(plan.strategy).__name__
         if plan.strategy.needs_verifier and verifier is None:
@@ -90,13 +90,11 @@ class Run:
         self._deadline = math.inf if pool is None else pool.deadline
         self._client = None if pool is None else pool.client
         self._purse = Purse(plan.budget.amount, reserve(plan.budget, policy.model))
-        rates = rates_of(policy.model, None if verifier is None else verifier.model)
-        if plan.budget.usd is not None or (
-            pool is not None and math.isfinite(pool.purse.limit.usd)
-        ):
-            check_prices(policy.model, None if verifier is None else verifier.model)
+        models = policy.model, None if verifier is None else verifier.model
+        limit = plan.budget.amount if pool is None else plan.budget.amount.at_most(pool.purse.limit)
+        check_limits(limit, *models)
         self._ledger = Ledger(
-            rates,
+            rates_of(*models),
             self._purse,
             pool=None if pool is None else pool.purse,
             give_up=lambda: self._stop(StopReason.BUDGET),

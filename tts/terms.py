@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 from tts.backends.base import ModelInfo
 from tts.budget.budget import Amount, Budget, Rates
 from tts.errors import ConfigError
 from tts.types import POLICY, VERIFIER, Cost
+
+_TOLD: Final = {"tokens": "tokens are", "flops": "FLOPs are", "usd": "money is"}
+"""What can be counted only if a model tells, in sentences."""
+_ALWAYS: Final = "samples, calls or seconds"
+"""What can be counted of every model."""
 
 
 def rates_of(policy: ModelInfo, verifier: ModelInfo | None) -> Rates:
@@ -17,18 +25,36 @@ def rates_of(policy: ModelInfo, verifier: ModelInfo | None) -> Rates:
     )
 
 
-def check_prices(*models: ModelInfo | None) -> None:
-    """See that money can be counted.
+def check_limits(limit: Amount, *models: ModelInfo | None) -> None:
+    """See that what is limited can be counted.
 
     Raises:
-        ConfigError: a model has no prices.
+        ConfigError: there is a limit that would bound nothing, since a model does not say how much
+            it takes of that.
     """
-    for model in models:
-        if model is not None and model.prices is None:
-            raise ConfigError(
-                f"money is limited, and nobody said what tokens of {model.name} cost: add "
-                "usd_in=...,usd_out=... to its backend, in USD for a million tokens"
-            )
+    for unit, are in _TOLD.items():
+        for model in models:
+            if model is None or math.isinf(getattr(limit, unit)):
+                continue
+            if why := _uncounted(unit, model):
+                raise ConfigError(f"{are} limited, and {why}")
+
+
+def _uncounted(unit: str, model: ModelInfo) -> str:
+    """Why `unit` of what `model` takes cannot be counted; empty if it can."""
+    if not model.tells_tokens:
+        return f"{model.name} does not say how many tokens it takes: limit {_ALWAYS}"
+    if unit == "flops" and not model.parameters:
+        return (
+            f"nobody said how many parameters {model.name} has: add parameters=... to its backend "
+            f"(those active for a token, such as 7e9), or limit tokens, {_ALWAYS}"
+        )
+    if unit == "usd" and model.prices is None:
+        return (
+            f"nobody said what tokens of {model.name} cost: add usd_in=...,usd_out=... to its "
+            "backend, in USD for a million tokens"
+        )
+    return ""
 
 
 def reserve(budget: Budget, policy: ModelInfo) -> Amount:

@@ -145,6 +145,12 @@ def test_flops_are_counted_at_the_larger_model() -> None:
     assert model.parameters == 70
 
 
+def test_nobody_knows_its_flops_where_the_size_of_one_is_not_known() -> None:
+    model = Cascade(Told({}, parameters=70), Told({}, parameters=0)).model
+    assert model is not None
+    assert model.parameters == 0
+
+
 def test_a_search_by_a_cascade_keeps_its_books() -> None:
     result = Bench(verifier=Cascade(Told({}), Told({}, parameters=70))).solve(Beam(n=4, width=2))
     assert result.answer is not None

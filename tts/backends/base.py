@@ -134,7 +134,7 @@ class ModelInfo:
 
     name: str
     parameters: int
-    """Parameters active for a token; a token costs 2 x this many FLOPs."""
+    """Parameters active for a token; a token costs 2 x this many FLOPs. 0: nobody said."""
     context_tokens: int
     """Longest prompt and output together."""
     eos_ids: tuple[int, ...] = ()
@@ -145,6 +145,8 @@ class ModelInfo:
     """What its makers advise."""
     prices: Prices | None = None
     """What its tokens cost; None: nobody said."""
+    tells_tokens: bool = True
+    """Whether it says how many tokens a call took; a plain function does not."""
 
 
 class Backend(Protocol):

@@ -68,8 +68,11 @@ class Cascade:
             return None
         larger = max(models, key=lambda model: model.parameters)
         prices = [model.prices for model in models if model.prices is not None]
-        known = len(prices) == len(models)
-        return replace(larger, prices=reduce(Prices.or_dearer, prices) if known else None)
+        return replace(
+            larger,
+            parameters=larger.parameters if all(model.parameters for model in models) else 0,
+            prices=reduce(Prices.or_dearer, prices) if len(prices) == len(models) else None,
+        )
 
     @property
     def reduction(self) -> Reduction:
