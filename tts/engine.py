@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import anyio
 import anyio.to_thread
@@ -16,15 +15,15 @@ from tts.answers import AnswerChecker
 from tts.budget.bank import Bank
 from tts.budget.budget import UNLIMITED, Amount, Budget
 from tts.budget.purse import Purse
-from tts.config import make
-from tts.errors import ConfigError, TTSError, leaves, unknown
+from tts.errors import ConfigError, TTSError, leaves
 from tts.events import Event
-from tts.policy import FunctionPolicy, LanguagePolicy, Policy, Writer
+from tts.function import Scorer, Writer
+from tts.given import policy_of, problem_of, selector_of, strategy_of, verifier_of
+from tts.policy import Policy
 from tts.presets import presets
-from tts.registry import open_engine
 from tts.result import Result
 from tts.run import Plan, Pool, Run
-from tts.select import SELECTORS, Selector
+from tts.select import Selector
 from tts.spec import parse
 from tts.strategy import Strategy
 from tts.types import Manner, Problem
@@ -43,7 +42,7 @@ class Engine:
     def __init__(
         self,
         policy: str | Policy | Writer = "nano",
-        verifier: str | Verifier | None = None,
+        verifier: str | Verifier | Scorer | None = None,
         *,
         select: str | Selector | None = None,
         temperature: float | None = None,
@@ -55,7 +54,8 @@ class Engine:
             policy: a backend by its spec (`nano`, `nano:/path/to/model`, `vllm:http://host:8000`),
                 a `Policy`, or a coroutine function from a prompt and a seed to a solution.
             verifier: a verifier by name, with knobs if need be (`likelihood:reduction=min`; see
-                `tts verifiers`), a `Verifier`, or None.
+                `tts verifiers`), a `Verifier`, a coroutine function from a prompt and the steps so
+                far to a score for each, or None.
             select: `majority`, `weighted`, `best`, or a function; None: a preset's, or `weighted`
                 with a verifier, `majority` without.
             temperature: of all samples for which a strategy does not ask for another; None: a
@@ -69,10 +69,10 @@ class Engine:
             BackendError: a server cannot be reached. Servers are asked what they serve here, which
                 can take a while: see `open`.
         """
-        self._select = _selector(select)
+        self._select = selector_of(select)
         self._temperature = Manner(temperature).temperature  # which checks it
-        self._policy = _policy(policy)
-        self._verifier = _verifier(verifier)
+        self._policy = policy_of(policy)
+        self._verifier = verifier_of(verifier)
         self._seed = seed
         if speculate < 0:
             raise ConfigError(f"speculate={speculate} must be 0 or above")
@@ -85,7 +85,7 @@ class Engine:
     async def open(
         cls,
         policy: str | Policy | Writer = "nano",
-        verifier: str | Verifier | None = None,
+        verifier: str | Verifier | Scorer | None = None,
         **settings: Any,
     ) -> AsyncIterator[Self]:
         """An engine made and entered while the event loop goes on: `async with Engine.open(...)`.
@@ -159,17 +159,15 @@ class Engine:
             on_event: called with each event as it happens; must return quickly.
             pool: limits shared with other searches.
         """
-        asked = Problem("problem", problem) if isinstance(problem, str) else problem
+        asked = problem_of(problem, "problem")
         if not isinstance(budget, Budget):
             raise ConfigError(f"budget={budget!r} is not a Budget, such as Budget(tokens=8000)")
-        if not asked.prompt.strip():
-            raise ConfigError("the problem is empty")
         preset = presets().get(parse(strategy).name) if isinstance(strategy, str) else None
         plan = Plan(
-            strategy=make("strategies", strategy) if isinstance(strategy, str) else strategy,
+            strategy=strategy_of(strategy),
             budget=budget,
             seed=self._seed if seed is None else seed,
-            selector=self._select or _selector(None if preset is None else preset.select),
+            selector=self._select or selector_of(None if preset is None else preset.select),
             temperature=self._temperature
             if self._temperature is not None or preset is None
             else preset.temperature,
@@ -211,10 +209,7 @@ class Engine:
             ConfigError: an argument cannot be used, or an id occurs twice.
             BackendError: an engine failed.
         """
-        asked = [
-            Problem(f"problem-{index}", problem) if isinstance(problem, str) else problem
-            for index, problem in enumerate(problems)
-        ]
+        asked = [problem_of(problem, f"problem-{index}") for index, problem in enumerate(problems)]
         ids = [problem.id for problem in asked]
         if len(set(ids)) < len(ids):
             raise ConfigError("two problems have the same id, so that they would share samples")
@@ -276,17 +271,6 @@ def solve_sync(
             raise
 
 
-def open_policy(spec: str) -> Policy:
-    """The policy over the engine that `spec` names.
-
-    Raises:
-        ConfigError: there is no such engine, or a knob cannot be used.
-        BackendError: its server cannot be reached.
-    """
-    engine = open_engine(spec)
-    return LanguagePolicy(engine) if hasattr(engine, "generate") else cast("Policy", engine)
-
-
 def _pools(
     together: Budget, parts: int, problems: int, at_once: int, deadline: float
 ) -> list[Pool]:
@@ -298,25 +282,3 @@ def _pools(
     bank = Bank(together.amount, part, max(1, min(at_once, problems // 2)))
     clients = [bank.open() for _ in range(problems)]
     return [Pool(client.purse, deadline, client) for client in clients]
-
-
-def _policy(policy: str | Policy | Writer) -> Policy:
-    if isinstance(policy, str):
-        return open_policy(policy)
-    if inspect.isroutine(policy):
-        return FunctionPolicy(policy)
-    return cast("Policy", policy)
-
-
-def _verifier(verifier: str | Verifier | None) -> Verifier | None:
-    if isinstance(verifier, str):
-        return cast("Verifier", make("verifiers", verifier))
-    return verifier
-
-
-def _selector(select: str | Selector | None) -> Selector | None:
-    if isinstance(select, str):
-        if select not in SELECTORS:
-            raise unknown("selector", select, SELECTORS)
-        return SELECTORS[select]
-    return select

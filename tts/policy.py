@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
@@ -224,77 +224,6 @@ def conversation(dialect: Dialect, question: str, manner: Manner) -> list[Mappin
 
 def _message(role: str, content: str) -> Mapping[str, str]:
     return {"role": role, "content": content}
-
-
-Writer = Callable[[str, int], Awaitable[str]]
-"""Takes a problem's prompt and a seed, gives a whole solution."""
-
-
-class FunctionPolicy:
-    """A policy out of a plain coroutine function, for agent frameworks and tests.
-
-    It writes whole solutions only: every step that it gives is an answer. Its tokens are not
-    known, so that it costs samples and calls, and only these and time can be limited. It takes no
-    temperature and no instruction.
-    """
-
-    def __init__(self, write: Writer) -> None:
-        self._write = write
-        name = getattr(write, "__name__", "function")
-        dialect = Dialect(user="{problem}")
-        self._model = ModelInfo(name, 0, 1 << 30, dialect=dialect, tells_tokens=False)
-
-    @property
-    def model(self) -> ModelInfo:
-        return self._model
-
-    def bound(
-        self, problem: Problem, prefix: Sequence[Step], max_tokens: int, manner: Manner = PLAIN
-    ) -> Cost:
-        return Cost(samples=1, calls=1)
-
-    async def extend(
-        self,
-        problem: Problem,
-        prefix: Sequence[Step],
-        *,
-        max_tokens: int,
-        seed: int,
-        meter: Meter,
-        manner: Manner = PLAIN,
-    ) -> Step:
-        if prefix:
-            raise ConfigError(
-                f"{self._model.name} writes whole solutions and cannot go on from one"
-            )
-        if manner.temperature is not None or manner.instruction is not None:
-            raise ConfigError(
-                f"{self._model.name} is a plain function of a problem and a seed, and takes no "
-                f"temperature and no instruction: {manner}"
-            )
-        bound = self.bound(problem, prefix, max_tokens)
-        with meter.call(bound) as reading:
-            text = await self._write(problem.prompt, seed)
-            reading.cost = bound
-        return Step(text, finish=Finish.EOS, cost=bound)
-
-    async def complete(
-        self,
-        problem: Problem,
-        prefix: Sequence[Step],
-        *,
-        max_tokens: int,
-        seed: int,
-        meter: Meter,
-        manner: Manner = PLAIN,
-    ) -> Sequence[Step]:
-        whole = await self.extend(
-            problem, prefix, max_tokens=max_tokens, seed=seed, meter=meter, manner=manner
-        )
-        return [whole]
-
-    async def aclose(self) -> None:
-        """Nothing to release."""
 
 
 _FINISH = {Ending.STOP: Finish.STEP, Ending.EOS: Finish.EOS, Ending.LENGTH: Finish.LENGTH}

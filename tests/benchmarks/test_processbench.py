@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tts.errors import ConfigError, Lost
+from tts.function import FunctionVerifier
 from tts.types import FREE
 from tts_benchmarks.processbench import (
     Finding,
@@ -18,7 +19,6 @@ from tts_benchmarks.processbench import (
     rows,
     scores,
 )
-from tts_verifiers.function import Function
 
 pytestmark = pytest.mark.anyio
 
@@ -45,23 +45,23 @@ class Reader:
 
 async def test_the_first_wrong_step_is_found_and_nothing_after_it_is_read() -> None:
     reader = Reader()
-    finding = await examine(Function(reader), ITEMS[0], seed=0)
+    finding = await examine(FunctionVerifier(reader), ITEMS[0], seed=0)
     assert finding.first_error() == 1
     assert max(reader.longest.values()) == 2
 
 
 async def test_a_right_solution_is_read_to_the_end() -> None:
-    finding = await examine(Function(Reader()), ITEMS[1], seed=0)
+    finding = await examine(FunctionVerifier(Reader()), ITEMS[1], seed=0)
     assert finding.first_error() == -1
     assert len(finding.judgements) == 2
 
 
 async def test_an_abstention_is_no_verdict_even_if_a_later_step_is_called_wrong() -> None:
-    assert (await examine(Function(Reader()), ITEMS[3], seed=0)).first_error() is None
+    assert (await examine(FunctionVerifier(Reader()), ITEMS[3], seed=0)).first_error() is None
 
 
 async def test_without_a_limit_every_step_is_scored_and_any_threshold_can_be_tried() -> None:
-    finding = await examine(Function(Reader()), ITEMS[0], seed=0, until=0.0)
+    finding = await examine(FunctionVerifier(Reader()), ITEMS[0], seed=0, until=0.0)
     assert finding.scores == (0.9, 0.1, 0.9)
     assert [finding.first_error(each) for each in (0.05, 0.1, 0.5, 0.95)] == [-1, -1, 1, 0]
 
@@ -84,7 +84,7 @@ async def test_a_verdict_that_died_with_its_engine_is_asked_for_again() -> None:
             raise dead.pop()
         return await reader(prompt, steps)
 
-    finding = await examine(Function(dying), ITEMS[0], seed=0)
+    finding = await examine(FunctionVerifier(dying), ITEMS[0], seed=0)
     assert (finding.first_error(), dead) == (1, [])
 
 
@@ -99,13 +99,13 @@ async def test_the_longest_are_begun_first_and_findings_keep_their_order() -> No
         Item(id=str(length), problem=str(length), steps=("fine",) * length, label=-1)
         for length in (1, 3, 2)
     ]
-    findings = await examine_all(Function(score), items, at_once=1)
+    findings = await examine_all(FunctionVerifier(score), items, at_once=1)
     assert list(dict.fromkeys(begun)) == [3, 2, 1]
     assert [len(finding.scores) for finding in findings] == [1, 3, 2]
 
 
 async def test_scores_are_worked_out_by_subset() -> None:
-    findings = await examine_all(Function(Reader()), ITEMS)
+    findings = await examine_all(FunctionVerifier(Reader()), ITEMS)
     found = scores(ITEMS, findings)
     assert (found["x"].f1.mean, found["y"].f1.mean) == (1.0, 0.0)
     table = rows("reader", ITEMS, findings)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from tts.budget.meter import Meter
+from tts.function import FunctionVerifier
 from tts.testing import VerifierContract
 from tts.testing.verifier import case
 from tts.types import Finish, Problem, Step
 from tts.verifier import Case, Verifier
-from tts_verifiers.function import Function
 from tts_verifiers.likelihood import Likelihood
 
 
@@ -37,11 +37,11 @@ class TestFunction(VerifierContract):
         async def short_is_good(prompt: str, steps: Sequence[str]) -> list[float | None]:
             return [1.0 if len(step) < 10 else None for step in steps]
 
-        return Function(short_is_good)
+        return FunctionVerifier(short_is_good)
 
     async def test_a_score_out_of_range_is_an_error(self) -> None:
         async def proud(prompt: str, steps: Sequence[str]) -> list[float]:
             return [11.0] * len(steps)
 
         with pytest.raises(ValueError, match=r"not in \[0, 1\]"):
-            await Function(proud).judge(case("a"), Meter())
+            await FunctionVerifier(proud).judge(case("a"), Meter())

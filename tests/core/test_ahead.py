@@ -14,13 +14,13 @@ from tts.backends.fake import FakeBackend
 from tts.budget.budget import Budget
 from tts.errors import BadReply, ConfigError
 from tts.events import Held, Settled, StopReason
+from tts.function import FunctionVerifier
 from tts.policy import LanguagePolicy
 from tts.result import Result
 from tts.strategy import Manner, Node, Search
 from tts.testing import Bench
 from tts.testing.bench import Opinions
 from tts.types import POLICY, VERIFIER, Key
-from tts_verifiers.function import Function
 
 WRITING, VERDICT = 1.0, 3.0
 
@@ -166,6 +166,6 @@ async def test_a_step_that_nobody_asked_for_may_fail() -> None:
         return [0.9 if "1" in step else 0.2 for step in steps]
 
     backend = FakeBackend(write, fault=fault, delay=lambda request, seed: 0.01)
-    async with Engine(LanguagePolicy(backend), Function(score), speculate=9) as engine:
+    async with Engine(LanguagePolicy(backend), FunctionVerifier(score), speculate=9) as engine:
         result = await engine.solve("What?", "beam:n=8,width=4", Budget(tokens=10_000))
     assert (result.stop_reason, result.answer) == (StopReason.DONE, "1")

@@ -17,8 +17,8 @@ from tts.backends.fake import FakeBackend
 from tts.budget.budget import Budget
 from tts.errors import ConfigError
 from tts.events import Added, Held, Judged, StopReason, replay
+from tts.function import FunctionPolicy
 from tts.log import decode, encode
-from tts.policy import FunctionPolicy
 from tts.seeds import node_seed
 from tts.strategy import Search, Signal
 from tts.testing import Bench

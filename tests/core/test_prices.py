@@ -13,6 +13,7 @@ from tts.budget.budget import Budget, Rates
 from tts.budget.prices import Prices
 from tts.errors import ConfigError
 from tts.events import StopReason
+from tts.function import FunctionVerifier
 from tts.registry import open_backend
 from tts.testing import Bench
 from tts.testing.bench import POLICY_PRICES, VERIFIER_PRICES
@@ -20,7 +21,6 @@ from tts.types import POLICY, Cost
 from tts.verifier import Reduction
 from tts_strategies.best_of_n import BestOfN
 from tts_verifiers.cascade import Cascade
-from tts_verifiers.function import Function
 
 prices = st.builds(
     lambda fresh, written, share: Prices(fresh, written, fresh * share),
@@ -116,7 +116,7 @@ def test_a_verifier_that_asks_no_model_costs_no_money() -> None:
     async def score(prompt: str, steps: list[str]) -> list[float]:
         return [0.5] * len(steps)
 
-    result = Bench(verifier=Function(score)).solve(BestOfN(n=2), Budget(usd=1))
+    result = Bench(verifier=FunctionVerifier(score)).solve(BestOfN(n=2), Budget(usd=1))
     assert result.spend.total.usd == POLICY_PRICES.of(result.spend.policy)
 
 

@@ -9,7 +9,7 @@ from tts import Budget, Engine, LanguagePolicy, StopReason
 from tts.backends.base import ModelInfo
 from tts.backends.fake import FakeBackend
 from tts.errors import ConfigError
-from tts.policy import FunctionPolicy
+from tts.function import FunctionPolicy
 from tts.types import PLAIN, Cost, Manner, Problem, Step
 from tts_strategies.best_of_n import BestOfN
 

@@ -120,7 +120,7 @@ async def _writes(spec: str) -> str:
     """Have an engine write a few tokens."""
     from tts.budget.meter import Meter
     from tts.cli.wording import count, scaled
-    from tts.engine import open_policy
+    from tts.given import open_policy
     from tts.types import Problem
 
     begin = time.monotonic()
@@ -146,7 +146,7 @@ async def _judges(name: str, policy: str) -> str:
     """Have a verifier judge one step that the policy wrote."""
     from tts.budget.meter import Meter
     from tts.cli.order import Order
-    from tts.engine import open_policy
+    from tts.given import open_policy
     from tts.types import Problem
     from tts.verifier import Case
 

@@ -21,9 +21,9 @@ from tts import Engine, LanguagePolicy, Problem
 from tts.backends.base import Request
 from tts.backends.fake import FakeBackend
 from tts.cli import calm_collector
+from tts.function import FunctionVerifier
 from tts.strategy import Search
 from tts_strategies.beam import Beam
-from tts_verifiers.function import Function
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ async def score(prompt: str, steps: Sequence[str]) -> list[float]:
 
 async def tree(nodes: int) -> float:
     """Microseconds of CPU a node."""
-    async with Engine(LanguagePolicy(FakeBackend(endless)), Function(score)) as engine:
+    async with Engine(LanguagePolicy(FakeBackend(endless)), FunctionVerifier(score)) as engine:
         begin = time.process_time()
         result = await engine.solve("Q", Grow(nodes))
         return (time.process_time() - begin) / len(result.tree) * 1e6
@@ -74,7 +74,7 @@ async def script(nodes: int) -> float:
 
 async def crowd(problems: int) -> tuple[float, int]:
     """CPU seconds of many problems at once, and the nodes that they grew."""
-    async with Engine(LanguagePolicy(FakeBackend()), Function(score)) as engine:
+    async with Engine(LanguagePolicy(FakeBackend()), FunctionVerifier(score)) as engine:
         asked = [Problem(f"p{i}", f"Question {i}?") for i in range(problems)]
         begin = time.process_time()
         results = await engine.solve_all(asked, Beam(n=8, width=4), at_once=problems)
