@@ -58,8 +58,7 @@ def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -
         try:
             values[knob] = adapter.validate_python(value)
         except ValidationError as error:
-            problem = error.errors()[0]["msg"].lower()
-            raise ConfigError(f"{name}: {knob}={value!r}: {problem}") from None
+            raise ConfigError(f"{name}: {knob}={value!r}: {complaint(error)}") from None
     missing = [
         knob
         for knob, parameter in known.items()
@@ -68,6 +67,13 @@ def build(name: str, factory: Callable[..., Any], given: Mapping[str, object]) -
     if missing:
         raise ConfigError(f"{name} has to be told {', '.join(missing)}: {name}:{missing[0]}=...")
     return factory(**values)
+
+
+def complaint(error: ValidationError) -> str:
+    """What is wrong with a value, after a colon: `must be a valid integer`."""
+    said = error.errors()[0]["msg"].removeprefix("Value error, ")
+    said = said.replace("Input should be", "must be", 1)
+    return f"{said[0].lower()}{said[1:]}"
 
 
 def make(kind: Kind, spec: str) -> Any:

@@ -35,9 +35,31 @@ BAD = {
         "n of best_of_n is set twice",
     ),
     "n given twice": (["solve", "x", "--set", "n=3", "-n", "4"], "n of best_of_n is set twice"),
-    "knob of wrong type": (["solve", "x", "--set", "n=many"], "valid integer"),
+    "knob of wrong type": (
+        ["solve", "x", "--set", "n=many"],
+        "best_of_n: n='many': must be a valid integer",
+    ),
     "n zero": (["solve", "x", "--n", "0"], "n=0 must be at least 1"),
-    "n no number": (["solve", "x", "--n", "few"], "valid integer"),
+    "n no number": (
+        ["solve", "x", "--n", "few"],
+        "invalid value for '--n' / '-n': 'few': must be a valid integer",
+    ),
+    "temperature no number": (
+        ["solve", "x", "--temperature", "warm"],
+        "'--temperature': 'warm': must be a valid number",
+    ),
+    "temperature negative": (
+        ["solve", "x", "--temperature", "-0.5"],
+        "'--temperature': '-0.5': must be greater than or equal to 0",
+    ),
+    "speculate negative": (
+        ["solve", "x", "--speculate", "-2"],
+        "'--speculate': '-2': must be greater than or equal to 0",
+    ),
+    "no such mode": (
+        ["refine", "x", "--mode", "again"],
+        "'--mode': 'again' is not one of 'auto', 'rewrite', 'resume'",
+    ),
     "budget zero": (
         ["solve", "x", "--budget", "0"],
         "--budget: tokens=0 must be a finite number above 0",
@@ -55,7 +77,7 @@ BAD = {
     "money without prices": (["solve", "x", "--budget", "usd=1"], "add usd_in=...,usd_out=..."),
     "deadline no time": (["solve", "x", "--deadline", "soon"], "--deadline: 'soon' is not a time"),
     "samples zero": (["solve", "x", "--samples", "0"], "--samples 0: must be"),
-    "seed negative": (["solve", "x", "--seed", "-1"], "--seed"),
+    "seed negative": (["solve", "x", "--seed", "-1"], "'--seed': '-1': must be greater than or"),
     "verdicts without verifier": (["solve", "x", "--strategy", "beam"], "add --verifier NAME"),
     "unwritable": (["solve", "x", "--out", "/no/such/folder/x"], "cannot write /no/such/folder/x"),
     "out is a folder": (["solve", "x", "--out", "/"], "it is a directory"),

@@ -78,6 +78,8 @@ def test_a_verifier_that_scores_writes_no_votes(tts):
         ((*LARGE, "--device", "h100", "--length", "stride=3"), "'stride'"),
         ((*LARGE, "--device", "h100", "--length", "step=x"), "step='x'"),
         ((*LARGE, "--device", "h100", "--engine", "llama"), "sglang, vllm"),
+        ((*LARGE, "--device", "h100", "--workspace", "nan"), "'--workspace': 'nan': must be"),
+        ((*LARGE, "--device", "h100", "--workspace", "inf"), "'inf': must be less than or equal"),
         ((*LARGE, "--device", "h100", "--base", "nano", "--lora", "policy=/"), "leave --policy"),
         (("--base", "nano", "--device", "h100"), "--base and --lora belong together"),
         (("--policy", "nano:nobody", "--device", "h100"), "'nobody'"),
@@ -89,6 +91,12 @@ def test_what_cannot_be_planned_is_named(tts, options, said):
         outcome = tts(*command, *options)
         assert (outcome.code, outcome.out) == (2, "")
         assert said in outcome.err
+
+
+def test_no_price_is_infinite(tts):
+    outcome = tts("plan", *LARGE, "--device", "h100", "--usd-per-hour", "inf", "--json")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "'--usd-per-hour': 'inf': must be less than or equal to" in outcome.err
 
 
 @pytest.mark.parametrize("engine", ["sglang", "vllm"])

@@ -79,6 +79,7 @@ def _spelled_out(words: Sequence[str]) -> list[str]:
 
 
 def _usage(error: Exception) -> Exit:
+    _name_value(error)
     message = str(getattr(error, "message", "") or error).strip()
     context = getattr(error, "ctx", None)
     if hasattr(error, "format_message"):
@@ -88,6 +89,18 @@ def _usage(error: Exception) -> Exit:
     command = "tts" if context is None else context.command_path
     sentence = f"{message[0].lower()}{message[1:]}".rstrip(".")
     return _complain(f"{sentence} (see '{command} --help')", Exit.USAGE)
+
+
+def _name_value(error: Exception) -> None:
+    """Have an error about an option's value repeat it, which typer does for choices alone."""
+    from pydantic import ValidationError
+
+    from tts.config import complaint
+
+    refused = error.__cause__
+    if isinstance(refused, ValidationError) and hasattr(error, "message"):
+        value, said = repr(refused.errors()[0]["input"]), complaint(refused)
+        error.message = said if value in said else f"{value}: {said}"
 
 
 def _explain(error: Exception) -> Exit:

@@ -90,6 +90,8 @@ Workspace = Annotated[
     typer.Option(
         help="For each server besides weights and cache; 3 (on a CPU 2), if not said.",
         metavar="GiB",
+        min=0.0,
+        max=1024.0,
         rich_help_panel=GROUP,
     ),
 ]

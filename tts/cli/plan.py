@@ -55,7 +55,7 @@ def plan(
     usd_per_hour: Annotated[
         float | None,
         typer.Option(
-            help="Price of the device, for a cost per problem.", metavar="USD", min=0.0,
+            help="Price of the device, for a cost per problem.", metavar="USD", min=0.0, max=1e6,
             rich_help_panel=SEARCH,
         ),
     ] = None,
