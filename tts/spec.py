@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 
 from tts.errors import ConfigError
 
+_UNPARTED = re.compile(r"([\w.-]+)\s*,\s*([A-Za-z_][\w.]*\s*=.*)", re.DOTALL)
+"""A name with knobs, and no colon between."""
 _KNOB = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
 
 
@@ -34,8 +36,10 @@ def parse(text: str) -> Spec:
     """Take `text` apart.
 
     Raises:
-        ConfigError: a bracket is not closed, or a knob is set twice.
+        ConfigError: a bracket is not closed, a knob is set twice, or no colon ends the name.
     """
+    if unparted := _UNPARTED.fullmatch(text):
+        raise ConfigError(f"knobs of {unparted[1]} come after a colon: {unparted[1]}:{unparted[2]}")
     name, _, rest = text.partition(":")
     places: list[str] = []
     knobs: dict[str, str] = {}

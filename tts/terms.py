@@ -46,13 +46,15 @@ def _uncounted(unit: str, model: ModelInfo) -> str:
         return f"{model.name} does not say how many tokens it takes: limit {_ALWAYS}"
     if unit == "flops" and not model.parameters:
         return (
-            f"nobody said how many parameters {model.name} has: add parameters=... to its backend "
-            f"(those active for a token, such as 7e9), or limit tokens, {_ALWAYS}"
+            f"nobody said how many parameters {model.name} has: say it with its backend, those "
+            "active for a token, such as openai:http://host/v1,parameters=7e9; or limit tokens, "
+            f"{_ALWAYS}"
         )
     if unit == "usd" and model.prices is None:
         return (
-            f"nobody said what tokens of {model.name} cost: add usd_in=...,usd_out=... to its "
-            "backend, in USD for a million tokens"
+            f"nobody said what tokens of {model.name} cost: say it with its backend, in USD for a "
+            "million tokens, such as nano:usd_in=0.2,usd_out=0.8 or "
+            "vllm:http://host:8000,usd_in=0.2,usd_out=0.8"
         )
     return ""
 

@@ -74,7 +74,14 @@ BAD = {
         ["solve", "x", "--budget", "seconds=3", "--deadline", "4s"],
         "seconds are limited by --budget and by --deadline",
     ),
-    "money without prices": (["solve", "x", "--budget", "usd=1"], "add usd_in=...,usd_out=..."),
+    "money without prices": (
+        ["solve", "x", "--budget", "usd=1"],
+        "such as nano:usd_in=0.2,usd_out=0.8 or vllm:http://host:8000,usd_in=0.2,usd_out=0.8",
+    ),
+    "knobs without a colon": (
+        ["solve", "x", "--policy", "fake,usd_in=1,usd_out=2"],
+        "knobs of fake come after a colon: fake:usd_in=1,usd_out=2",
+    ),
     "deadline no time": (["solve", "x", "--deadline", "soon"], "--deadline: 'soon' is not a time"),
     "samples zero": (["solve", "x", "--samples", "0"], "--samples 0: must be"),
     "seed negative": (["solve", "x", "--seed", "-1"], "'--seed': '-1': must be greater than or"),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tts import Engine
+from tts.backends.priced import take_prices
 from tts.budget.budget import Budget, Rates
 from tts.budget.prices import Prices
 from tts.errors import ConfigError
 from tts.events import StopReason
 from tts.function import FunctionVerifier
-from tts.registry import open_backend
+from tts.registry import names, open_backend
+from tts.spec import parse
 from tts.testing import Bench
 from tts.testing.bench import POLICY_PRICES, VERIFIER_PRICES
 from tts.types import POLICY, Cost
@@ -108,8 +111,13 @@ async def test_money_cannot_be_limited_where_no_prices_are_known(budget: dict[st
     from tts.types import Problem
 
     async with Engine("fake") as engine:
-        with pytest.raises(ConfigError, match=r"tokens of fake cost: add usd_in="):
+        with pytest.raises(ConfigError, match=r"tokens of fake cost: say it") as raised:
             await engine.solve_all([Problem("p", "Q?")], "best_of_n:n=1", **budget)
+    for example in re.findall(r"\S+usd_in=\S+", str(raised.value)):
+        spec, prices = take_prices(parse(example))
+        assert spec.name in names("backends")
+        assert not spec.knobs
+        assert prices == Prices(0.2, 0.8)
 
 
 def test_a_verifier_that_asks_no_model_costs_no_money() -> None:

@@ -33,6 +33,22 @@ def test_a_spec_is_a_name_places_and_knobs(text: str, spec: Spec) -> None:
     assert parse(text) == spec
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("nano,usd_in=0.2,usd_out=0.8", "nano:usd_in=0.2,usd_out=0.8"),
+        ("judge, backend=[vllm:http://a,at_once=4]", "judge:backend=[vllm:http://a,at_once=4]"),
+    ],
+)
+def test_knobs_without_a_colon_before_them_are_told_how_to_be_written(
+    text: str, meant: str
+) -> None:
+    with pytest.raises(ConfigError, match="come after a colon") as raised:
+        parse(text)
+    assert str(raised.value).endswith(f": {meant}")
+    assert parse(meant).knobs
+
+
 @pytest.mark.parametrize("text", ["judge:backend=[vllm:http://a", "nano:/a]"])
 def test_a_bracket_without_its_partner_is_told(text: str) -> None:
     with pytest.raises(ConfigError, match="has no partner"):

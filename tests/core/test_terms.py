@@ -1,5 +1,6 @@
 """Terms: a limit that would bound nothing is refused before anything is spent."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,8 +9,11 @@ import pytest
 from tts import Budget, Engine, LanguagePolicy, StopReason
 from tts.backends.base import ModelInfo
 from tts.backends.fake import FakeBackend
+from tts.config import knobs
 from tts.errors import ConfigError
 from tts.function import FunctionPolicy
+from tts.registry import load
+from tts.spec import Spec, parse
 from tts.types import PLAIN, Cost, Manner, Problem, Step
 from tts_strategies.best_of_n import BestOfN
 
@@ -65,11 +69,12 @@ async def test_a_policy_that_tells_its_tokens_is_bound_by_them() -> None:
 
 async def test_flops_cannot_be_limited_where_nobody_said_how_large_a_model_is() -> None:
     async with Engine(LanguagePolicy(FakeBackend(parameters=0))) as engine:
-        with pytest.raises(
-            ConfigError, match=r"parameters fake has: add parameters=.*limit tokens"
-        ):
+        with pytest.raises(ConfigError, match=r"parameters fake has: say it.*limit tokens") as told:
             await engine.solve("Which?", BestOfN(n=2), Budget(flops=1e9))
         result = await engine.solve(
             "Which?", BestOfN(n=2), Budget(tokens=9_000, flops=float("inf"))
         )
     assert result.answer is not None
+    (example,) = re.findall(r"\S+parameters=[^\s;]+", str(told.value))
+    assert parse(example) == Spec("openai", ("http://host/v1",), {"parameters": "7e9"})
+    assert "parameters" in knobs(load("backends", "openai"))
