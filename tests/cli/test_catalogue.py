@@ -28,6 +28,15 @@ def test_knobs_have_types_and_defaults():
     (likelihood,) = [entry for entry in entries("verifiers") if entry.name == "likelihood"]
     assert likelihood.knobs[0].type == "last | min | product | mean"
     assert likelihood.knobs[0].default == "mean"
+    (cascade,) = [entry for entry in entries("verifiers") if entry.name == "cascade"]
+    reduction = cascade.knobs[-1]
+    assert (reduction.name, reduction.default) == ("reduction", "None")
+    assert reduction.type == "last | min | product | mean | None"
+
+
+@pytest.mark.parametrize("kind", ["strategies", "verifiers", "backends", "benchmarks"])
+def test_no_type_of_a_knob_is_the_path_of_a_class(kind):
+    assert not [knob for entry in entries(kind) for knob in entry.knobs if "." in knob.type]
 
 
 def test_a_plug_in_that_cannot_be_loaded_says_why_and_hides_no_other(tts, monkeypatch):

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
 
 from tts.cli.arguments import Json
 
@@ -158,6 +159,9 @@ def _type(annotation: Any) -> str:
         return annotation.__name__
     if get_origin(annotation) is Literal:
         return " | ".join(map(str, get_args(annotation)))
+    if get_origin(annotation) in {Union, UnionType}:
+        parts = get_args(annotation)
+        return " | ".join("None" if part is NoneType else _type(part) for part in parts)
     return str(annotation).replace("typing.", "")
 
 
