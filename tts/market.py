@@ -202,7 +202,7 @@ class Market:
     @property
     def _resumes(self) -> bool:
         how = self.terms.revising
-        return how is not None and how.resumes(self.search.takes_instructions)
+        return how is not None and how.settled(self.search.takes_instructions) is Revising.RESUME
 
     @property
     def _outlay(self) -> Outlay:

@@ -81,9 +81,10 @@ class Pen:
 
     def redo(self, node: Node, how: Revising) -> tuple[Node, Manner] | None:
         """After what a revision of `node` is written, and in which manner; None: it cannot be."""
+        settled = how.settled(self.takes_instructions)
         if (wrong := node.first_wrong) is None or wrong.parent is None:
             return None
-        if how.resumes(self.takes_instructions):
+        if settled is Revising.RESUME:
             return wrong.parent, PLAIN
         root, manner = node.path()[0].parent, Manner(instruction=complaint(wrong), draft=node.text)
         assert root is not None

@@ -140,7 +140,8 @@ class Search(Protocol):
 
         Returns the new end: on another path from the root if all was written anew, or on a branch
         after the last step before the wrong one. None: no step of it was judged wrong, or the
-        policy's context has no room for what was said of it.
+        policy's context has no room for what was said of it. Ask `how.settled` before anything is
+        spent: a policy that takes no instructions cannot rewrite, which is a ConfigError.
         """
         ...
 

@@ -148,9 +148,21 @@ class Revising(Enum):
     RESUME = "resume"
     """The policy goes on after the last step before the wrong one; it never sees the critique."""
 
-    def resumes(self, takes_instructions: bool) -> bool:
-        """Whether a policy that `takes_instructions`, or does not, goes on from a prefix."""
-        return self is Revising.RESUME or (self is Revising.AUTO and not takes_instructions)
+    def settled(self, takes_instructions: bool) -> Revising:
+        """REWRITE or RESUME, for a policy that `takes_instructions`, or does not.
+
+        Raises:
+            ConfigError: REWRITE, of a policy that takes none.
+        """
+        if self is Revising.AUTO:
+            return Revising.REWRITE if takes_instructions else Revising.RESUME
+        if self is Revising.REWRITE and not takes_instructions:
+            raise ConfigError(
+                f"{self.value!r} shows the policy a critique, and this one is told problems alone "
+                "(its dialect has neither a system message nor words around a problem): use "
+                f"{Revising.RESUME.value!r}, or {Revising.AUTO.value!r}"
+            )
+        return self
 
 
 RIGHT_FROM: Final = 0.5

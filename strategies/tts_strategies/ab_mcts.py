@@ -85,32 +85,34 @@ class ABMCTS:
         at_least(1, n=self.n, at_once=self.at_once)
 
     async def run(self, search: Search) -> None:
+        how = self.how.settled(search.takes_instructions)
         top, left = _Place(), self.n
         while left > 0:
             walks = min(self.at_once, left)
             places = [_descend(top, search.rng) for _ in range(walks)]
-            found = await self._generate(search, iter(places), walks)
+            found = await _generate(search, how, iter(places), walks)
             left -= len(found)
             for solution, place in sorted(found, key=lambda pair: pair[0].key):
                 place.learn(solution)
 
-    async def _generate(
-        self, search: Search, places: Iterator[_Place], walks: int
-    ) -> list[tuple[Node, _Place]]:
-        """A solution for each of the places, where there can be one."""
-        found: list[tuple[Node, _Place]] = []
 
-        async def walk() -> None:
-            place = next(places)
-            if place.solution is None:
-                found.append((await search.complete(search.root), place))
-            elif (revised := await search.revise(place.solution, self.how)) is not None:
-                found.append((revised, place))
-            else:
-                place.revisable = False  # the policy's context is full
+async def _generate(
+    search: Search, how: Revising, places: Iterator[_Place], walks: int
+) -> list[tuple[Node, _Place]]:
+    """A solution for each of the places, where there can be one."""
+    found: list[tuple[Node, _Place]] = []
 
-        await search.spread(walk, walks)
-        return found
+    async def walk() -> None:
+        place = next(places)
+        if place.solution is None:
+            found.append((await search.complete(search.root), place))
+        elif (revised := await search.revise(place.solution, how)) is not None:
+            found.append((revised, place))
+        else:
+            place.revisable = False  # the policy's context is full
+
+    await search.spread(walk, walks)
+    return found
 
 
 def _descend(place: _Place, rng: np.random.Generator) -> _Place:

@@ -1,7 +1,8 @@
 """Refinement by a critic, turn after turn (Zhao et al. 2025, sec. 4.3; Madaan et al. 2023).
 
-A solution is judged step by step; the first step judged wrong goes back to the policy, which writes
-a new solution. A chain ends when no step of its last solution is judged wrong, after `turns`
+A solution is judged step by step. A policy that takes instructions is shown it, with the critique
+of the first step judged wrong, and writes a new one; one that takes none goes on after the last
+step before that. A chain ends when no step of its last solution is judged wrong, after `turns`
 revisions, or when the policy's context is full.
 """
 
@@ -36,10 +37,12 @@ class Refine:
         at_least(0, turns=self.turns)
 
     async def run(self, search: Search) -> None:
+        how = self.how.settled(search.takes_instructions)
+
         async def chain() -> None:
             solution = await search.complete(search.root)
             for _ in range(self.turns):
-                revised = await search.revise(solution, self.how)
+                revised = await search.revise(solution, how)
                 if revised is None:
                     return
                 solution = revised

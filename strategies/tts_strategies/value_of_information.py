@@ -80,7 +80,7 @@ class ValueOfInformation:
         )
 
     async def run(self, search: Search) -> None:
-        how = self.how if self.revise else None
+        how = self.how.settled(search.takes_instructions) if self.revise else None
         terms = Terms(self.at_most, self.votes, self.vote_price, how)
         market = Market(search, self.evidence, terms)
         while True:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 import pytest
 
-from tts import Engine
+from tts import Engine, LanguagePolicy
 from tts.answers import Roll, Verdict
 from tts.backends.base import Dialect
 from tts.backends.fake import FakeBackend
@@ -295,9 +295,12 @@ class Critic(Opinions):
             ]
 
 
+TOLD = Dialect(system="Think.", user="{problem}", step_tokens=64, answer_tokens=400)
+
+
 async def _revise(search: Search) -> None:
     first = await search.complete(search.root)
-    for how in (Revising.RESUME, Revising.REWRITE, Revising.AUTO):
+    for how in (Revising.RESUME, Revising.REWRITE, Revising.RESUME):
         revised = await search.revise(first, how)
         assert revised is not None
     assert await search.revise(revised) is None
@@ -305,7 +308,7 @@ async def _revise(search: Search) -> None:
 
 def test_a_revision_is_a_branch_before_the_wrong_step_or_another_path() -> None:
     write = script("a\n\nwrong\n\n\\boxed{1}", "b\n\n\\boxed{2}", "c\n\n\\boxed{3}", "\\boxed{4}")
-    result = Bench(script=write, verifier=Critic()).solve(Does(_revise))
+    result = Bench(script=write, verifier=Critic(), dialect=TOLD).solve(Does(_revise))
     first, resumed, rewritten, again = (node for node in result.tree if node.finished)
     assert [end.text for end in (first, resumed, rewritten, again)] == [
         "a\n\nwrong\n\n\\boxed{1}",
@@ -320,6 +323,27 @@ def test_a_revision_is_a_branch_before_the_wrong_step_or_another_path() -> None:
     assert manner.draft == "a\n\nwrong\n\n\\boxed{1}"
     assert manner.instruction is not None
     assert manner.instruction.endswith(">wrong\n\nIt is.")
+
+
+def test_what_takes_no_instructions_is_not_asked_to_rewrite() -> None:
+    async def explore(search: Search) -> None:
+        first = await search.complete(search.root)
+        assert Revising.AUTO.settled(search.takes_instructions) is Revising.RESUME
+        for revise in (search.revise, search.can_revise):
+            with pytest.raises(ConfigError, match=r"'rewrite' shows .* use 'resume', or 'auto'"):
+                await revise(first, Revising.REWRITE)  # type: ignore[misc]
+
+    Bench(script=script("wrong\n\n\\boxed{1}"), verifier=Critic()).solve(Does(explore))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["refine", "ab_mcts", "voi"])
+async def test_that_is_refused_before_anything_is_spent(name: str) -> None:
+    backend = FakeBackend()
+    async with Engine(LanguagePolicy(backend), "likelihood") as engine:
+        with pytest.raises(ConfigError, match="'rewrite' shows the policy a critique"):
+            await engine.solve("What is next?", f"{name}:how=rewrite")
+    assert backend.served == 0
 
 
 def test_only_what_is_finished_can_be_revised() -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -183,10 +184,19 @@ def test_refine_resumes_a_model_that_takes_no_instructions(command, monkeypatch)
     assert backend._closed
 
 
+class Told(FakeBackend):
+    """A model that takes instructions."""
+
+    @property
+    def model(self):
+        model = super().model
+        return replace(model, dialect=replace(model.dialect, user="Solve this: {problem}"))
+
+
 def test_refine_rewrites_where_it_is_told_to(command, monkeypatch):
     prompts = []
     given = iter(["b 5", "\\boxed{4}"])
-    backend = FakeBackend(
+    backend = Told(
         lambda text, seed: next(given),
         fault=lambda request: prompts.append(backend.tokenizer.decode(request.prompt)),
     )
@@ -196,6 +206,16 @@ def test_refine_rewrites_where_it_is_told_to(command, monkeypatch):
     assert "First solution" in outcome.out
     assert "Refinement 1" in outcome.out
     assert outcome.out.rstrip().endswith("Answer:  4")
+
+
+def test_refine_refuses_to_have_a_model_rewrite_that_takes_no_instructions(command, monkeypatch):
+    backend = FakeBackend()
+    monkeypatch.setattr(tts.registry, "open_backend", lambda spec: backend)
+    outcome = command("refine", "Sum?", "--verifier", "critic", "--mode", "rewrite")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "'rewrite' shows the policy a critique, and this one is told problems" in outcome.err
+    assert backend.served == 0
+    assert backend._closed
 
 
 def test_refine_without_an_answer_is_exit_code_3(command, monkeypatch):
@@ -211,7 +231,7 @@ def test_refine_within_a_budget_gives_the_last_answer_until_then(
     command, monkeypatch, budget, code, answer
 ):
     given = iter(["b 5\n\n\\boxed{5}", "c " * 50 + "\n\n\\boxed{4}"])
-    backend = FakeBackend(lambda text, seed: next(given))
+    backend = Told(lambda text, seed: next(given))
     monkeypatch.setattr(tts.registry, "open_backend", lambda spec: backend)
     words = ("refine", "Sum?", "--verifier", "critic", "--mode", "rewrite", "--budget", budget)
     outcome = command(*words, "--json")

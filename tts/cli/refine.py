@@ -35,8 +35,9 @@ EPILOG: Final = """
   tts refine "Evaluate (37 + 48) * 2."
   tts refine --example words-3 --turns 5 --json
 
-With --mode rewrite a model that takes instructions is shown the critique and writes a new solution.
-With --mode resume it goes on after the last step judged right. Auto is what the model was taught.
+With --mode rewrite a model is shown the critique and writes a new solution; one that takes no
+instructions, as the nano policy, cannot. With --mode resume it goes on after the last step judged
+right. Auto rewrites if the model takes instructions, and else resumes.
 
 [bold]Exit codes[/bold]
 
@@ -105,8 +106,9 @@ async def _refined(
     from tts.policy import LanguagePolicy
     from tts.registry import load
 
-    strategy = build("refine", load("strategies", "refine"), {"turns": turns, "how": mode})
     async with Engine(LanguagePolicy(backend), verifier, seed=seed) as engine:
+        how = mode.settled(backend.model.dialect.takes_instructions)
+        strategy = build("refine", load("strategies", "refine"), {"turns": turns, "how": how})
         result = await engine.solve(problem, strategy, budget)
     written: set[Node] = set()
     documents = []
@@ -115,9 +117,6 @@ async def _refined(
         path = result.tree[candidate.key].path()
         documents.append(_turn(path, written, candidate.answer))
         written.update(path)
-    rewrites = mode is Revising.REWRITE or (
-        mode is Revising.AUTO and backend.model.dialect.takes_instructions
-    )
     stated = [turn["answer"] for turn in documents if turn["answer"] is not None]
     answer = stated[-1] if stated else None
     return {
@@ -127,7 +126,7 @@ async def _refined(
         "expected": problem.answer,
         "answer": answer,
         "correct": await _is_correct(answer, problem),
-        "mode": (Revising.REWRITE if rewrites else Revising.RESUME).value,
+        "mode": how.value,
         "turns": documents,
         "stop_reason": result.stop_reason.value,
         "ended": stop_reason(result, budget),
