@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from tts.errors import ConfigError, unknown
+from tts.errors import ConfigError, TTSError, unknown
 from tts.presets import presets
 from tts.registry import Kind, load, names
 from tts.spec import Spec, parse
@@ -135,6 +136,20 @@ def make_at_places(kind: Kind, spec: Spec) -> Any:
         if len(places) > 1:
             raise ConfigError(f"{name} is at one place, not at {' and '.join(places)}")
         places = places or ("",)
-    if first.name in spec.knobs:
-        raise unknown(f"knob of {name}", first.name, list(knobs(factory))[1:])
+    told = list(knobs(factory))[1:]
+    for knob in spec.knobs:
+        if knob not in told:
+            others = _takers(kind, knob)
+            hint = f"; {', '.join(others)} take it: name the kind" if others else ""
+            raise ConfigError(f"{unknown(f'knob of {name}', knob, told)}{hint}")
     return build(name, partial(factory, *places), spec.knobs)
+
+
+def _takers(kind: Kind, knob: str) -> list[str]:
+    """The plug-ins at places that can be told `knob`, by name."""
+    takers: list[str] = []
+    for name in names(kind):
+        with suppress(TTSError):  # it cannot be loaded
+            if knob in list(knobs(load(kind, name)))[1:]:
+                takers.append(name)
+    return takers

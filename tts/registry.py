@@ -9,6 +9,7 @@ the folder of a model that comes along.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -27,6 +28,8 @@ _SINGULAR: dict[Kind, str] = {
     "benchmarks": "benchmark",
     "models": "model",
 }
+_PORT = re.compile(r"\d+(/|$)")
+"""What stands after the colon where an address has no scheme: `localhost:8000`."""
 
 
 def names(kind: Kind) -> list[str]:
@@ -67,6 +70,8 @@ def open_engine(spec: str) -> Any:
     from tts.config import make_at_places
 
     parsed, prices = take_prices(parse(spec))
+    if parsed.name not in names("backends") and _PORT.match("".join(parsed.places[:1])):
+        raise ConfigError(f"{spec!r} does not say what is there: write http://{spec}")
     engine = make_at_places("backends", parsed)
     return engine if prices is None else Priced(engine, prices)
 

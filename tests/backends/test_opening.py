@@ -12,6 +12,7 @@ from tts.backends.remote.backend import RemoteBackend
 from tts.backends.remote.facts import Known
 from tts.backends.remote.opening import Terms, connect, open_sglang, open_vllm
 from tts.budget.meter import Meter
+from tts.budget.prices import Prices
 from tts.engine import Engine
 from tts.errors import ConfigError
 from tts.registry import open_backend
@@ -124,6 +125,18 @@ async def test_an_adapter_is_asked_for_by_its_name_and_has_its_models_context(
 async def test_an_address_alone_finds_its_kind(server: Server, kind: str) -> None:
     backend: Any = await anyio.to_thread.run_sync(open_backend, server.url)
     assert type(backend._wire).__name__.lower() == kind
+    await backend.aclose()
+
+
+async def test_an_address_alone_takes_knobs_of_the_model_and_prices(
+    server: Server, tmp_path: Path
+) -> None:
+    for path in (SHIPPED / "policy").glob("*.json"):
+        shutil.copy(path, tmp_path)
+    spec = f"{server.url},tokenizer={tmp_path},parameters=7e9,usd_in=0.2,usd_out=0.8"
+    server.folder = "/models/on/another/machine"
+    backend: Any = await anyio.to_thread.run_sync(open_backend, spec)
+    assert (backend.model.parameters, backend.model.prices) == (7_000_000_000, Prices(0.2, 0.8))
     await backend.aclose()
 
 

@@ -1,9 +1,12 @@
 """One grammar for everything that is named in a line of text."""
 
+import re
+
 import pytest
 
 from tts.config import make_at_places
 from tts.errors import ConfigError
+from tts.registry import open_engine
 from tts.spec import Spec, parse
 
 
@@ -64,6 +67,8 @@ def test_a_bracket_without_its_partner_is_told(text: str) -> None:
         ("vllm:http://h,at_onec=3", "unknown knob of vllm 'at_onec'; did you mean 'at_once'"),
         ("vllm:http://h,at_once=some", "vllm: at_once='some'"),
         ("vllm", "say where the server is"),
+        ("http://h,at_once=3", r"'at_once' \(allowed: parameters, tokenizer\); .*vllm.* take it"),
+        ("http://h:80:parameters=7e9", "'http://h:80:parameters=7e9' is no address of a server"),
         ("vllm:localhost:8000", "is no address of a server; write http://host:port"),
         ("vllm:http://me:secret@host:1", "no password in the address of host"),
         ("sglang:http://127.0.0.1:9,api_key_env=NO_SUCH_KEY", "NO_SUCH_KEY holds no key"),
@@ -73,3 +78,9 @@ def test_what_cannot_be_used_is_named(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         make_at_places("backends", parse(text))
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "10.0.0.1:80/v1,parameters=7e9"])
+def test_an_address_without_its_scheme_is_told_how_to_be_written(address: str) -> None:
+    with pytest.raises(ConfigError, match=f"write http://{re.escape(address)}$"):
+        open_engine(address)

@@ -73,7 +73,7 @@ Policy = Annotated[
     str,
     typer.Option(
         help="The model that writes solutions: BACKEND, BACKEND:PLACE,KNOB=VALUE,... or "
-        "http://host:port (see 'tts backends').",
+        "http://host:port,KNOB=VALUE,... (see 'tts backends').",
         metavar="NAME",
         autocompletion=complete_policy,
     ),

@@ -41,9 +41,10 @@ def _opened(
     if kind == "sglang":
         return open_sglang(*addresses, tokenizer=tokenizer, parameters=parameters)
     if kind != "vllm":
+        endpoint = addresses[0].rstrip("/").removesuffix("/v1")
         raise ConfigError(
             f"{addresses[0]} is neither SGLang nor vLLM; for a chat endpoint say "
-            f"openai:{addresses[0]}/v1,model=NAME"
+            f"openai:{endpoint}/v1,model=NAME"
         )
     return open_vllm(*addresses, tokenizer=tokenizer, parameters=parameters)
 

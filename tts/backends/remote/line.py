@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 import anyio
@@ -65,7 +65,7 @@ class Line:
         parts = urlsplit(url)
         if parts.username or parts.password:
             raise ConfigError(f"no password in the address of {parts.hostname}; use api_key_env")
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _leads_somewhere(parts):
             raise ConfigError(f"{url!r} is no address of a server; write http://host:port")
         self.url = url.rstrip("/")
         self.name = self.url
@@ -305,6 +305,14 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             begun.clear()
         begun.append(rest)
     yield b"".join(begun)
+
+
+def _leads_somewhere(parts: SplitResult) -> bool:
+    """Whether it names a host, by HTTP, and a port that is a number if any."""
+    try:
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _seconds_after(header: str | None) -> float | None:
