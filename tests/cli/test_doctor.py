@@ -1,8 +1,13 @@
 """`tts doctor`: what works, what is missing, and what would get it."""
 
 import json
+import re
+import tomllib
+from pathlib import Path
 
 from tts.cli import checks
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_working_engine_and_verifier_are_success(tts):
@@ -19,7 +24,7 @@ def test_a_missing_extra_comes_with_its_command_and_is_no_failure(tts, monkeypat
     monkeypatch.setattr(checks, "EXTRAS", {"imaginary": ("no_such_module",)})
     outcome = tts("doctor", "--policy", "fake")
     assert outcome.code == 0
-    assert "pip install 'ttsearch[imaginary]'" in outcome.out
+    assert "pip install -e '.[imaginary]' in a checkout of tts" in outcome.out
     assert "Searches can run." in outcome.out
 
 
@@ -28,3 +33,18 @@ def test_an_engine_that_is_not_there_is_named(tts):
     assert outcome.code == 4
     assert "unknown backend 'nowhere'" in " ".join(outcome.out.split())
     assert "Searches cannot run: policy nowhere." in outcome.out
+
+
+def test_every_extra_that_something_here_imports_is_looked_for(tts):
+    whole = json.loads(tts("doctor", "--policy", "fake", "--json").out)
+    extras = {check["name"] for check in whole["checks"] if check["name"].startswith("extra ")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = set(project["optional-dependencies"]) - {"dev", "hf", "train"}
+    assert extras == {f"extra {name}" for name in declared}
+
+
+def test_no_command_asks_an_index_for_what_is_on_none():
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    for package in ("tts", "strategies", "verifiers", "nano", "benchmarks"):
+        texts += (ROOT / package).rglob("*.py")
+    assert not [path for path in texts if re.search(r"install[^\n]*ttsearch", path.read_text())]

@@ -140,7 +140,7 @@ def test_an_engine_that_is_not_there_says_how_to_get_it(tts, tmp_path):
     outcome = tts("up", *NANO, "--logs", str(tmp_path), "--python", sys.executable)
     assert (outcome.code, outcome.out) == (4, "")
     assert "sglang is not installed" in outcome.err
-    assert "pip install 'ttsearch[sglang]'" in outcome.err
+    assert "pip install -e '.[sglang]' in a checkout of tts" in outcome.err
     nothing = tts("up", *NANO, "--logs", str(tmp_path), "--python", "/no/python")
     assert nothing.code == 2
     assert "--python /no/python" in nothing.err

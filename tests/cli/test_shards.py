@@ -126,7 +126,7 @@ def test_a_benchmark_that_works_in_one_piece_says_so(tts, tmp_path, monkeypatch)
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("words", [POLICY, EARNED])
 def test_a_ray_cluster_finds_what_one_process_finds(tmp_path, words):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'ttsearch[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
     outs = [tmp_path / "alone.json", tmp_path / "ray.json"]
     for out, more in zip(outs, ((), ("--ray", "--shards", "2")), strict=True):
         command = [sys.executable, "-m", "tts", *words, "--out", str(out), *more]

@@ -12,18 +12,12 @@ from typing import Final, Literal
 import anyio
 
 from tts.errors import SandboxError, TTSError, leaves
+from tts.extras import EXTRAS, install
 
 PATIENCE_SECONDS: Final = 30.0
 """For an engine to write a few tokens."""
 _TOKENS: Final = 8
 _QUESTION: Final = "Evaluate 37 + 48."
-
-EXTRAS: Final = {
-    "transformers": ("torch", "transformers"),
-    "vllm": ("vllm",),
-    "sglang": ("sglang",),
-}
-"""Optional parts, and the modules that each of them needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ async def examine(policy: str | None, verifier: str | None) -> list[Check]:
 
 async def _tried(name: str, attempt: Callable[[], Awaitable[str]], *, needed: bool) -> Check:
     """The check that `attempt` makes: it returns what is to be told, or raises why not."""
-    fix = "pip install --force-reinstall ttsearch" if name in ("nano", "answers") else ""
+    fix = install("", "--force-reinstall") if name in ("nano", "answers") else ""
     try:
         with anyio.fail_after(PATIENCE_SECONDS):
             return Check(name, "ok", await attempt(), needed=needed)
@@ -183,6 +177,5 @@ async def _sandbox() -> str:
 def _extra(name: str, modules: tuple[str, ...]) -> Check:
     absent = [module for module in modules if find_spec(module) is None]
     if absent:
-        fix = f"pip install 'ttsearch[{name}]'"
-        return Check(f"extra {name}", "missing", f"no {', no '.join(absent)}", fix)
+        return Check(f"extra {name}", "missing", f"no {', no '.join(absent)}", install(name))
     return Check(f"extra {name}", "ok", ", ".join(modules))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tts.cli.output import OutputFile
 from tts.cli.parts import part_path
 from tts.errors import ConfigError, PluginError
+from tts.extras import install
 
 if TYPE_CHECKING:
     from tts.study import Share
@@ -36,7 +37,7 @@ class Cluster:
         try:
             ray: Any = import_module("ray")
         except ImportError:
-            raise ConfigError("--ray needs Ray: pip install 'ttsearch[ray]'") from None
+            raise ConfigError(f"--ray needs Ray: {install('ray')}") from None
         self._ray = ray
         own = {} if address else {"include_dashboard": False}
         try:

@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tts.errors import ConfigError, PluginError
+from tts.extras import install
 
 if TYPE_CHECKING:
     from tts.cli.deployment import Deployment, Model
     from tts.serving.commands import Launch
 
 _GENERIC: Final = ("PreTrainedTokenizerFast", "TokenizersBackend")
-_INSTALL: Final = {
-    "sglang": "pip install 'ttsearch[sglang]'",
-    "vllm": "pip install 'ttsearch[vllm]'",
-}
 
 
 def launches(
@@ -97,8 +94,8 @@ def check(made: Sequence[Launch]) -> None:
         raise ConfigError(f"--python {python}: {error}") from None
     if done.returncode:
         raise PluginError(
-            f"{kind} is not installed for {python}: {_INSTALL[kind]} there, or name an interpreter "
-            "that has it, --python /path/to/python"
+            f"{kind} is not installed for {python}: {install(kind)}, for it, or name an "
+            "interpreter that has it, --python /path/to/python"
         )
 
 

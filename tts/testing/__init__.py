@@ -8,7 +8,7 @@ what the built-ins are held to:
         def strategy(self) -> Strategy:
             return MyStrategy(n=8)
 
-Needs pytest and trio (for the virtual clock); both come with `ttsearch[dev]`.
+Needs pytest and trio (for the virtual clock); both come with the extra `dev`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from tts.backends.decoder.backend import DecoderBackend
 from tts.backends.folder import advised_sampling, eos_ids, folder_dialect
 from tts.backends.tokenizer import FolderTokenizer
 from tts.errors import ConfigError, PluginError
+from tts.extras import install
 
 _WANTED: Final = ("*.json", "*.jinja", "*.safetensors")
 
@@ -46,7 +47,7 @@ def open_transformers(
         from tts.backends.transformers.engine import Engine
         from tts.backends.transformers.model import CausalModel
     except ImportError as error:
-        raise PluginError(f"{error}: pip install 'ttsearch[transformers]'") from None
+        raise PluginError(f"{error}: {install('transformers')}") from None
     folder = _folder(location)
     model = CausalModel(folder, device, dtype)
     context = min(filter(None, (context_tokens, model.context)), default=0)

@@ -12,6 +12,7 @@ import anyio.to_thread
 from tts.backends.base import ModelInfo
 from tts.backends.tokenizer import FolderTokenizer
 from tts.errors import ConfigError, PluginError
+from tts.extras import install
 from tts.verifier import Cost, Meter
 from tts_verifiers.prm.heads import HeadInput, p_right
 
@@ -38,7 +39,7 @@ class LocalHead:
             import torch
             import transformers
         except ImportError as error:
-            raise PluginError(f"{error}: pip install 'ttsearch[transformers]'") from None
+            raise PluginError(f"{error}: {install('transformers')}") from None
         if not (Path(folder) / "config.json").is_file():
             raise ConfigError(f"{folder}: no folder of a model (it has no config.json)")
         self._torch = torch
