@@ -83,7 +83,7 @@ class Bill:
     """What a search comes to, as arithmetic on a strategy's knobs.
 
     `depth` is the steps of a solution. A call samples one step, or one answer where a strategy
-    completes; each judged step takes as many votes as the verifier is told to take.
+    completes.
     """
 
     calls: str
@@ -92,6 +92,9 @@ class Bill:
     """Steps judged."""
     exact: bool = True
     """Whether it is what all solutions of `depth` steps cost; otherwise it is the most."""
+    votes: str | None = None
+    """On each judged step, where the strategy decides that; None: as many as the verifier is told
+    to take."""
 
 
 # What more than one module implements. Everything else stands in its module.

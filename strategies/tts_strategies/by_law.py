@@ -23,7 +23,10 @@ class ByLaw:
     needs_verifier: ClassVar[bool] = True
     papers: ClassVar = (SINGHI,)
     bill: ClassVar = Bill(
-        "at_most", "at_most * depth * (1 + votes_at_one * at_most ** exponent)", exact=False
+        "at_most",
+        "at_most * depth",
+        exact=False,
+        votes="max(1, votes_at_one * at_most ** exponent)",
     )
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ class Split:
     votes: int = 1  # V
     needs_verifier: ClassVar[bool] = False
     papers: ClassVar = (SINGHI,)
-    bill: ClassVar = Bill("samples", "samples * depth * votes", exact=False)
+    bill: ClassVar = Bill("samples", "samples * depth", exact=False, votes="votes")
 
     def __post_init__(self) -> None:
         at_least(1, samples=self.samples)

@@ -59,7 +59,7 @@ class ValueOfInformation:
     how: Revising = Revising.AUTO
     needs_verifier: ClassVar[bool] = True
     papers: ClassVar = (HOWARD, FRAZIER)
-    bill: ClassVar = Bill("at_most", "at_most * depth * votes", exact=False)
+    bill: ClassVar = Bill("at_most", "at_most * depth", exact=False, votes="votes")
 
     def __post_init__(self) -> None:
         at_least(1, at_most=self.at_most, votes=self.votes)

@@ -61,6 +61,17 @@ def test_nothing_is_said_of_a_speed_that_is_not_known(tts):
     assert "nano:verifier, 2.25 M parameters, float32" in outcome.out
 
 
+def test_a_strategy_that_costs_what_it_chooses_is_refused(tts, tmp_path):
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps([{
+        "strategy": "beam:n=8", "budget": "tokens=2000", "agreement from": 0.0,
+        "agreement to": 1.0, "accuracy": {"mean": 0.5},
+    }]))  # fmt: skip
+    outcome = tts("plan", *LARGE, "--device", "h100", "--strategy", f"table:path={table}")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "such as the dearest of those that it chooses from" in outcome.err
+
+
 def test_a_verifier_that_scores_writes_no_votes(tts):
     options = ("--policy", "Llama-3.2-1B", "--verifier", "Qwen2.5-Math-PRM-7B", "--device", "l40s")
     whole = json.loads(tts("plan", *options, "--json").out)
@@ -84,6 +95,7 @@ def test_a_verifier_that_scores_writes_no_votes(tts):
         (("--base", "nano", "--device", "h100"), "--base and --lora belong together"),
         (("--policy", "nano:nobody", "--device", "h100"), "'nobody'"),
         (("--policy", "nano", "--verifier", "nano", "--device", "cpu:8"), "context of 2,048"),
+        ((*LARGE, "--device", "h100", "--strategy", "voi", "--votes", "1"), "by its knobs: votes"),
     ],
 )
 def test_what_cannot_be_planned_is_named(tts, options, said):

@@ -23,22 +23,39 @@ LENGTHS = Lengths(prompt=10, step=5, depth=3, question=20, vote=7)
 counts = st.integers(1, 64)
 
 
-def work(strategy: object, votes: int = 1, lengths: Lengths = LENGTHS) -> Work:
+def work(strategy: object, votes: int | None = None, lengths: Lengths = LENGTHS) -> Work:
     knobs = {field.name: getattr(strategy, field.name) for field in fields(strategy)}  # type: ignore[arg-type]
     return work_of(strategy.bill, knobs, lengths, votes)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", [each for each in names("strategies") if each != "table"])
 def test_every_installed_strategy_can_be_planned(name):
-    done = work(load("strategies", name)(), votes=2)
+    done = work(load("strategies", name)())
     assert done.steps >= done.judged >= 1
     assert done.steps >= done.chains >= 1
 
 
-def test_a_strategy_that_says_how_many_votes_is_believed():
+@pytest.mark.parametrize(
+    ("name", "knobs", "votes"),
+    [
+        ("split", {"samples": 4, "votes": 3}, 3),
+        ("voi", {"at_most": 4, "votes": 2}, 2),
+        ("by_law", {"at_most": 4, "votes_at_one": 1.5, "exponent": 1.0}, 6),
+        ("by_law", {"at_most": 4, "votes_at_one": 0.1, "exponent": 0.0}, 1),
+    ],
+)
+def test_a_strategy_that_decides_on_votes_is_believed_and_counts_them_as_no_steps(
+    name, knobs, votes
+):
+    strategy = load("strategies", name)(**knobs)
+    done = work(strategy)
+    assert (done.steps, done.judged, done.votes) == (4 * 3, 4 * 3, votes)
+    with pytest.raises(ConfigError, match="votes=1: the strategy itself decides"):
+        work(strategy, votes=1)
+
+
+def test_what_has_no_votes_is_not_judged():
     split = load("strategies", "split")
-    done = work(split(samples=4, votes=3), votes=9)
-    assert (done.steps, done.judged, done.votes) == (4 * 3, 4 * 3, 3)
     unverified = work(split(samples=4, votes=0))
     assert (unverified.steps, unverified.judged) == (12, 0)
     assert verifier_traffic(unverified, LENGTHS).output == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 import pytest
@@ -11,6 +12,7 @@ from tts.events import Judged
 from tts.paper import Bill, Paper
 from tts.registry import load, names
 from tts.testing import Bench
+from tts.testing.machine import Machine, Panel
 
 DEPTH = 3
 KNOBS = [
@@ -50,10 +52,19 @@ def test_a_search_costs_what_its_bill_says(
     bill: Bill = strategy.bill
     values = {each.name: getattr(strategy, each.name) for each in fields(strategy)}
     values |= {"depth": DEPTH, "max": max}
-    calls, verdicts = (eval(each, {}, values) for each in (bill.calls, bill.verdicts))
+    calls, verdicts, votes = (
+        eval(each, {}, values) for each in (bill.calls, bill.verdicts, bill.votes or "1")
+    )
     dialect = Dialect(system, "{problem}", step_tokens=64, answer_tokens=400)
-    result = Bench(script=three_steps, dialect=dialect).solve(strategy)
-    judged = sum(isinstance(event, Judged) for event in result.events)
+    panel = Panel(Machine(slots=64))
+    result = Bench(script=three_steps, dialect=dialect, verifier=panel).solve(strategy)
+    heard = {
+        event.key: len(event.judgement.votes)
+        for event in result.events
+        if isinstance(event, Judged) and event.judgement is not None
+    }
+    judged = len(heard)
+    assert 0 < max(heard.values()) <= math.ceil(votes)
     if bill.exact:
         assert (result.spend.policy.calls, judged) == (calls, verdicts)
     else:

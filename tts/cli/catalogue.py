@@ -124,9 +124,10 @@ def _cost(bill: Bill | None) -> str | None:
     if bill is None:
         return None
     most = "" if bill.exact else "at most "
+    votes = "" if bill.votes is None else f", votes each: {bill.votes}"
     if bill.calls == bill.verdicts:
-        return f"{most}{bill.calls} policy calls and verdicts"
-    return f"{most}{bill.calls} policy calls, {bill.verdicts} verdicts"
+        return f"{most}{bill.calls} policy calls and verdicts{votes}"
+    return f"{most}{bill.calls} policy calls, {bill.verdicts} verdicts{votes}"
 
 
 def _about(factory: Callable[..., Any]) -> str:

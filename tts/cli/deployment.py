@@ -114,8 +114,14 @@ StrategySpec = Annotated[
     ),
 ]
 Votes = Annotated[
-    int,
-    typer.Option(help="On each step that is judged.", metavar="N", min=1, rich_help_panel=SEARCH),
+    int | None,
+    typer.Option(
+        help="On each step that is judged, where the strategy does not decide that; 1, if not "
+        "said.",
+        metavar="N",
+        min=1,
+        rich_help_panel=SEARCH,
+    ),
 ]
 Tokens = Annotated[
     list[str] | None,
@@ -156,7 +162,7 @@ class Deployment:
     loras: tuple[str, ...] = ()
     dtype: str | None = None
     strategy: str = "beam"
-    votes: int = 1
+    votes: int | None = None
     lengths_given: tuple[str, ...] = ()
     context: int | None = None
     workspace_gib: float | None = None
@@ -236,7 +242,11 @@ class Deployment:
             raise ConfigError(f"strategy {name!r} decides by verdicts: add --verifier MODEL")
         bill = getattr(strategy, "bill", None)
         if bill is None:
-            raise ConfigError(f"strategy {name!r} does not say what it costs")
+            raise ConfigError(
+                f"strategy {name!r} does not say what it costs, so that nothing can be planned "
+                "for it: name one that does (see 'tts strategies'), such as the dearest of those "
+                "that it chooses from"
+            )
         knobs = {field.name: getattr(strategy, field.name) for field in fields(strategy)}
         work = work_of(bill, knobs, self.lengths, self.votes)
         return work if "verifier" in self.models else replace(work, judged=0)

@@ -123,7 +123,7 @@ def _judge_of(model: Model) -> str:
     return "prm-qwen-7b" if model.shape.scores else "genprm-7b"
 
 
-def _judging(judge: str, launch: Launch, spec: str, votes: int) -> str:
+def _judging(judge: str, launch: Launch, spec: str, votes: int | None) -> str:
     from tts.backends.folder import find_folder
     from tts.config import knobs
     from tts.registry import load
@@ -139,7 +139,7 @@ def _judging(judge: str, launch: Launch, spec: str, votes: int) -> str:
         told.insert(0, f"backend=[{spec}]")
     else:
         raise ConfigError(f"--judge {parsed.name}: this verifier takes no engine")
-    if votes > 1 and "votes" in known and "votes" not in parsed.knobs:
+    if votes is not None and "votes" in known and "votes" not in parsed.knobs:
         told.append(f"votes={votes}")
     return f"{parsed.name}:{','.join(told)}"
 

@@ -47,7 +47,7 @@ def plan(
     dtype: PrecisionName = None,
     engine: EngineName = "sglang",
     strategy: StrategySpec = "beam",
-    votes: Votes = 1,
+    votes: Votes = None,
     lengths: Tokens = None,
     problems: Problems = None,
     context: Context = None,

@@ -49,7 +49,7 @@ def up(
     dtype: PrecisionName = None,
     engine: EngineName = "sglang",
     strategy: StrategySpec = "beam",
-    votes: Votes = 1,
+    votes: Votes = None,
     lengths: Tokens = None,
     problems: Problems = None,
     context: Context = None,

@@ -78,27 +78,33 @@ class Traffic:
     """Being decoded side by side, at most."""
 
 
-def work_of(bill: Bill, knobs: Mapping[str, object], lengths: Lengths, votes: int) -> Work:
+def work_of(
+    bill: Bill, knobs: Mapping[str, object], lengths: Lengths, votes: int | None = None
+) -> Work:
     """What `bill` comes to with a strategy's `knobs`.
 
-    `votes` is the verifier's knob; a strategy that has one of that name says itself how many.
+    `votes` is what the verifier is told, 1 if nothing; where the bill says how many, it is not
+    asked.
 
     Raises:
-        ConfigError: the bill is not arithmetic on the knobs and `depth`, or `votes` is below 1.
+        ConfigError: the bill is not arithmetic on the knobs and `depth`, or `votes` is below 1, or
+            not for the verifier to say.
     """
-    if votes < 1:
+    if votes is not None and votes < 1:
         raise ConfigError(f"votes={votes} must be at least 1")
-    names: dict[str, object] = {**knobs, "depth": lengths.depth}
-    own = knobs.get("votes")
-    if isinstance(own, int):
-        votes = own
-        names["votes"] = 1
+    if votes is not None and bill.votes is not None:
+        raise ConfigError(
+            f"votes={votes}: the strategy itself decides how many votes a step gets, by its "
+            f"knobs: {bill.votes}"
+        )
+    names = {**knobs, "depth": lengths.depth}
     calls, judged = (evaluated(each, names) for each in (bill.calls, bill.verdicts))
+    each = votes or 1 if bill.votes is None else evaluated(bill.votes, names)
     steps = max(calls, judged)
     return Work(
         steps=steps,
-        judged=judged if votes else 0,
-        votes=votes,
+        judged=judged if each else 0,
+        votes=each,
         chains=max(1.0, steps / lengths.depth),
         exact=bill.exact,
     )
