@@ -1,11 +1,17 @@
 """`tts plan` and `tts up --dry-run`: what they print of models that come along or are known."""
 
 import json
+import re
 import shlex
+import shutil
 import socket
 import sys
+from pathlib import Path
 
 import pytest
+
+from tts.cli import plan, up
+from tts.registry import load
 
 NANO = [
     "--policy", "nano", "--verifier", "nano", "--device", "cpu:8", "--problems", "4",
@@ -13,6 +19,23 @@ NANO = [
     "--length", "question=60", "--length", "vote=60",
 ]  # fmt: skip
 LARGE = ["--policy", "Qwen2.5-Math-7B", "--verifier", "GenPRM-7B"]
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "servers.md"
+SHOWN = "\n".join([plan.EPILOG, up.EPILOG, PAGE.read_text(encoding="utf-8")]).replace("\\\n", "")
+
+
+@pytest.mark.parametrize("line", re.findall(r"^ *(tts (?:plan|up) .*)", SHOWN, re.MULTILINE))
+def test_what_help_and_documentation_show_can_be_planned(tts, tmp_path, line):
+    folder = tmp_path / "a model and an adapter"
+    folder.mkdir()
+    shutil.copy(load("models", "nano")("policy") / "config.json", folder)
+    (folder / "adapter_config.json").write_text('{"r": 16}')
+    words = [re.sub(r"(^|=)/.*", rf"\1{folder}", word) for word in shlex.split(line)[1:]]
+    if words[0] == "up":
+        words += ["--dry-run", "--logs", str(tmp_path)]
+    outcome = tts(*words)
+    assert (outcome.code, outcome.err) == (0, "")
 
 
 def test_a_plan_that_fits_says_who_gets_what(tts):

@@ -30,7 +30,8 @@ PolicyModel = Annotated[
     str | None,
     typer.Option(
         "--policy",
-        help="The model that writes: a folder in Hugging Face format, a name on the Hub, or nano.",
+        help="The model that writes: a folder in Hugging Face format, a name in the Hub's local "
+        "cache or of a shape that is known (such as GenPRM-7B), or nano.",
         metavar="MODEL",
         rich_help_panel=GROUP,
     ),
@@ -291,7 +292,8 @@ class Deployment:
 
 
 def found(name: str, role: Role) -> Model:
-    """The model called `name`: one that comes along, a folder here, or one on the Hub.
+    """The model called `name`: one that comes along, a folder here, or a name on the Hub of one
+    that is in its local cache or has a known shape.
 
     Raises:
         ConfigError: nothing is known of it.

@@ -36,7 +36,7 @@ EPILOG: Final = """
 
   tts up --policy Qwen2.5-Math-7B-Instruct --verifier GenPRM-7B --device h100 --votes 4
   tts up --policy /path/to/model --verifier GenPRM-1.5B --device a10 --engine vllm --dry-run
-  tts up --base Qwen2.5-7B --lora policy=/a --lora verifier=/b --device a100-80
+  tts up --base Qwen2.5-Math-7B --lora policy=/a --lora verifier=/b --device a100-80
 """
 
 
