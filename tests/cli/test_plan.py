@@ -117,7 +117,6 @@ def test_a_verifier_that_scores_writes_no_votes(tts):
         ((*LARGE, "--device", "h100", "--base", "nano", "--lora", "policy=/"), "leave --policy"),
         (("--base", "nano", "--device", "h100"), "--base and --lora belong together"),
         (("--policy", "nano:nobody", "--device", "h100"), "'nobody'"),
-        (("--policy", "nano", "--verifier", "nano", "--device", "cpu:8"), "context of 2,048"),
         ((*LARGE, "--device", "h100", "--strategy", "voi", "--votes", "1"), "by its knobs: votes"),
     ],
 )
@@ -132,6 +131,17 @@ def test_no_price_is_infinite(tts):
     outcome = tts("plan", *LARGE, "--device", "h100", "--usd-per-hour", "inf", "--json")
     assert (outcome.code, outcome.out) == (2, "")
     assert "'--usd-per-hour': 'inf': must be less than or equal to" in outcome.err
+
+
+def test_a_search_that_is_too_long_for_a_model_names_lengths_that_are_not(tts):
+    options = ("plan", "--policy", "nano", "--verifier", "nano", "--device", "cpu:8")
+    outcome = tts(*options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "context of 2,048 tokens, and a path of this search takes 3,616" in outcome.err
+    advised = re.findall(r"--length \w+=\d+", outcome.err)
+    assert len(advised) == 2
+    for advice in advised:
+        assert tts(*options, *advice.split()).code == 0
 
 
 @pytest.mark.parametrize("engine", ["sglang", "vllm"])

@@ -176,7 +176,8 @@ def _bare(
     if longest > shape.context:
         raise ConfigError(
             f"{shape.name} has a context of {shape.context:,} tokens, and a path of this search "
-            f"takes {longest:,}: fewer or shorter steps, or another model"
+            f"takes {longest:,}: fewer or shorter steps, such as --length depth=4 or --length "
+            "vote=100, or another model"
         )
     if longest > wanted:
         raise ConfigError(f"context={wanted} is less than a path of this search: {longest:,}")
