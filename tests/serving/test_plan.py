@@ -1,15 +1,17 @@
 """A plan's memory adds up, follows the traffic, and says what is missing."""
 
 from dataclasses import replace
+from inspect import signature
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tts.backends.remote.opening import open_sglang, open_vllm
 from tts.errors import ConfigError
 from tts.serving.devices import DEVICES, GIB, Device, device_of
 from tts.serving.plan import Demand, Plan, planned, remedies
-from tts.serving.roofline import bound_of
+from tts.serving.roofline import AT_ONCE, bound_of
 from tts.serving.shapes import PRECISIONS, PUBLISHED, Precision, shape_of
 from tts.serving.traffic import Lengths, Work, policy_traffic, verifier_traffic
 
@@ -131,6 +133,11 @@ def test_a_search_deeper_than_a_context_is_refused():
     demand = Demand("policy", shape_of("Qwen2.5-Math-1.5B"), HALF, policy_traffic(work, lengths))
     with pytest.raises(ConfigError, match="context of 4,096 tokens"):
         planned(DEVICES["h100"], [[demand]])
+
+
+@pytest.mark.parametrize("opened", [open_sglang, open_vllm])
+def test_the_roofline_counts_on_as_many_requests_as_a_backend_has_in_flight(opened):
+    assert signature(opened).parameters["at_once"].default == AT_ONCE
 
 
 def test_the_roofline_is_what_it_says():

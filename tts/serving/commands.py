@@ -30,9 +30,10 @@ Kind = Literal["sglang", "vllm"]
 PATIENCE_SECONDS: Final = 600
 """For which searches wait for a server that is started again."""
 _STEP_TAG: Final = 151651
-"""`<extra_0>` in the vocabulary of Qwen2.5-Math-PRM: its score stands there."""
+"""`<extra_0>` in the vocabulary of Qwen2.5-Math-PRM: its score stands there (the tag of vLLM's own
+example of serving it)."""
 _RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks that vLLM takes as a maximum."""
+"""Ranks that vLLM takes as a maximum: `MaxLoRARanks` in its `config/lora.py`, but for 1."""
 
 
 def kind_of(name: str) -> Kind:

@@ -1,8 +1,9 @@
 """Devices: how much memory one has, how fast it reads it, and how fast it multiplies.
 
-Figures are those of NVIDIA's data sheets: bytes as they count them (1 GB = 10^9 bytes), FLOP/s of
-dense bfloat16 products with sums in float32. Data sheets print twice that where they count
-sparsity.
+Figures are those of NVIDIA's data sheets and white papers. FLOP/s are of dense bfloat16 products
+with sums in float32; data sheets print twice that where they count sparsity. A GB is taken for
+10^9 bytes. Drivers report more: 0.6 % on A10 and L40S, 7 % on A100, H100 and H200 (as listed by
+https://thundergolfer.com/blog/nvidia-gpu-memory-capacity), so that plans err on the safe side.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Device:
 
     @property
     def spare(self) -> int:
-        """Bytes left to the driver and to others. On a CPU the memory named is all for us."""
+        """Bytes left to the driver and to others: an allowance, not a measurement.
+
+        On a CPU the memory named is all for us.
+        """
         return 0 if self.cpu else math.ceil(0.04 * self.memory)
 
 
@@ -44,8 +48,8 @@ def _gpu(name: str, gigabytes: int, per_second: float, teraflops: float, sheet: 
 DEVICES: Final = {
     device.name: device
     for device in (
-        _gpu("h100", 80, 3350, 989.4, "NVIDIA H100 data sheet, SXM"),
-        _gpu("h200", 141, 4800, 989.4, "NVIDIA H200 data sheet, SXM"),
+        _gpu("h100", 80, 3350, 989.4, "NVIDIA H100 data sheet and white paper, SXM"),
+        _gpu("h200", 141, 4800, 989.4, "NVIDIA H200 data sheet, SXM; the chip is the H100's"),
         _gpu("a100-40", 40, 1555, 312, "NVIDIA A100 data sheet, 40 GB"),
         _gpu("a100-80", 80, 2039, 312, "NVIDIA A100 data sheet, 80 GB SXM"),
         _gpu("l40s", 48, 864, 362.05, "NVIDIA L40S data sheet"),

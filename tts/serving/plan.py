@@ -24,6 +24,7 @@ GPU_WORKSPACE: Final = 3 * GIB
 CPU_WORKSPACE: Final = 2 * GIB
 """What a server with a tiny model took (vLLM 0.32 and SGLang 0.5.23: 1.7-2.1 GB)."""
 LEAST_CONTEXT: Final = 4096
+"""Tokens that a server is started for at least, if its model goes so far: a choice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from tts.serving.devices import Device
 from tts.serving.plan import Demand, Plan, Role
 
 AT_ONCE = 256
-"""Requests that a backend has in flight at a server at most, as its own default."""
+"""Requests that a backend has in flight at a server at most: the default of its `at_once`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,9 @@ class _Sizes:
         )
 
 
+# As in `config.json` on the Hub; that of Qwen2.5-Math stands in litgpt's `config.py` too. As many
+# parameters follow as the weights there have: 1,543,714,304 and 7,615,616,512 (Qwen2.5),
+# 1,777,088,000 (DeepSeek-R1-Distill-Qwen-1.5B), 1,235,814,400 and 3,212,749,824 (Llama 3.2).
 _QWEN_1_5B: Final = _Sizes(1536, 28, 12, 2, 128, 8960, 151_936, 4096, tied=True, input_bias=True)
 _QWEN_7B: Final = _Sizes(3584, 28, 28, 4, 128, 18_944, 152_064, 4096, tied=False, input_bias=True)
 _LLAMA_1B: Final = _Sizes(2048, 16, 32, 8, 64, 8192, 128_256, 131_072, tied=True, input_bias=False)
@@ -115,7 +118,8 @@ def _published() -> dict[str, Shape]:
         "Qwen/Qwen2.5-Math-1.5B-Instruct": _QWEN_1_5B,
         "Qwen/Qwen2.5-Math-7B": _QWEN_7B,
         "Qwen/Qwen2.5-Math-7B-Instruct": _QWEN_7B,
-        "GenPRM/GenPRM-1.5B": long_1_5b,  # a DeepSeek-R1-Distill-Qwen
+        # Fine-tuned DeepSeek-R1-Distill-Qwen-1.5B and -7B (Zhao et al. 2025).
+        "GenPRM/GenPRM-1.5B": long_1_5b,
         "GenPRM/GenPRM-7B": replace(_QWEN_7B, context=131_072),
         "meta-llama/Llama-3.2-1B": _LLAMA_1B,
         "meta-llama/Llama-3.2-1B-Instruct": _LLAMA_1B,
@@ -124,7 +128,8 @@ def _published() -> dict[str, Shape]:
     }
     source = "its config.json on the Hub; parameters follow from it"
     shapes = {name: each.shape(name, each.parameters, source) for name, each in sizes.items()}
-    prm = "Qwen/Qwen2.5-Math-PRM-7B"  # two layers to a pair of scores in place of the output matrix
+    # Two layers to a pair of scores in place of the output matrix: vLLM's `models/qwen2_rm.py`.
+    prm = "Qwen/Qwen2.5-Math-PRM-7B"
     hidden, rows = _QWEN_7B.hidden, _QWEN_7B.vocabulary
     parameters = _QWEN_7B.parameters - rows * hidden + hidden * hidden + hidden + 2 * hidden + 2
     shapes[prm] = replace(_QWEN_7B.shape(prm, parameters, source), scores=True)

@@ -25,7 +25,8 @@ class Lengths:
     """Mean lengths, in tokens but for `depth`.
 
     Depth and the tokens of a vote are those of GenPRM-7B on MATH (Zhao et al. 2025: 2771.4 tokens
-    a response, 344.7 a step); the others are round figures for problems of that kind.
+    a response, 344.7 a step). The others are round figures for problems of that kind, from no
+    source.
     """
 
     prompt: int = 128
