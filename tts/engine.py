@@ -56,8 +56,9 @@ class Engine:
             verifier: a verifier by name, with knobs if need be (`likelihood:reduction=min`; see
                 `tts verifiers`), a `Verifier`, a coroutine function from a prompt and the steps so
                 far to a score for each, or None.
-            select: `majority`, `weighted`, `best`, or a function; None: a preset's, or `weighted`
-                with a verifier, `majority` without.
+            select: `majority`, `weighted`, `best`, `probable`, or a function; None: a preset's, or
+                `probable` by what the strategy believes (`voi`), or `weighted` with a verifier,
+                `majority` without.
             temperature: of all samples for which a strategy does not ask for another; None: a
                 preset's, or what the model's makers advise.
             seed: of all searches that are not given their own.

@@ -36,3 +36,11 @@ def test_every_module_is_in_the_architecture() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     modules = [path for path in (ROOT / "tts").glob("*.py") if not path.stem.startswith("_")]
     assert not [path.name for path in modules if f"tts/{path.name}" not in text]
+
+
+@pytest.mark.parametrize("room", ["tts/budget", "tts/backends"])
+def test_a_room_that_is_told_file_by_file_is_told_whole(room: str) -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    (row,) = re.findall(rf"^\| `{room}/` \| (.*) \|$", text, re.MULTILINE)
+    stems = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
+    assert not {stem for stem in stems if f"`{stem}`" not in row}
