@@ -4,6 +4,7 @@ import pytest
 
 from tts.backends.fake import Characters, FakeBackend
 from tts.budget.meter import Meter
+from tts.errors import Overlong
 from tts.sandbox.outcome import Outcome, Status
 from tts.types import Problem
 from tts_verifiers.synthesis.rationale import FunctionTeacher, Passage, Rationale
@@ -146,6 +147,12 @@ async def test_what_cannot_be_used_is_refused_with_a_reason(script, knobs, why):
     rationale, _ = await judge(script, **knobs)
     assert why in rationale.refused
     assert rationale.passages == ()
+
+
+async def test_a_solution_that_does_not_fit_the_window_is_no_critique_that_was_cut():
+    teacher = ReasoningTeacher(FakeBackend(thinking, context_tokens=200), Runner())
+    with pytest.raises(Overlong, match="of a context window of 200"):
+        await teacher.judge(Problem("p", "Compute."), STEPS, seed=3, meter=Meter())
 
 
 async def test_a_crashed_sandbox_is_no_evidence():

@@ -56,6 +56,7 @@ class Teacher(Protocol):
             meter: what it takes is booked there, also when it is cancelled.
 
         Raises:
+            Overlong: the solution does not fit its context window.
             BackendError: its engine failed.
         """
         ...

@@ -115,7 +115,13 @@ class ReasoningTeacher:
         self, problem: Problem, steps: Sequence[str], *, seed: int, meter: Meter
     ) -> Rationale:
         prompt, opening = self._asked(problem.prompt, steps)
-        written = await self._reason(prompt, self._notation.start(opening), seed, meter)
+        begun = self._notation.start(opening)
+        asked, window = len(prompt) + len(begun), self._backend.model.context_tokens
+        if asked >= window:
+            raise Overlong(
+                f"problem and solution take {asked} tokens of a context window of {window}"
+            )
+        written = await self._reason(prompt, begun, seed, meter)
         if isinstance(written, str):
             return Rationale(refused=written)
         text = OPENING.removesuffix(opening) + written.text
@@ -123,8 +129,7 @@ class ReasoningTeacher:
         if not found:
             return Rationale(refused="it verifies nothing")
         concluded = self._notation.quote(
-            self._notation.start(opening),
-            (critique + VERIFIED + CONCLUSION).removeprefix(OPENING),
+            begun, (critique + VERIFIED + CONCLUSION).removeprefix(OPENING)
         )
         index = await self._conclude(prompt + concluded.opening + concluded.ids, seed, meter)
         if index is None or index > len(steps):
