@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.engines.replies import Replies
 from tts.backends.base import Request
 from tts.budget.meter import Meter
 from tts.errors import Unavailable
@@ -158,6 +159,14 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def server(kind: str, serve: Callable[..., Server]) -> Server:
     return serve(kind)
+
+
+@pytest.fixture
+def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
+    """What servers answer during this test."""
+    counted = Replies()
+    counted.install(monkeypatch.setattr)
+    return counted
 
 
 INPROCESS = {

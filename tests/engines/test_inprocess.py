@@ -6,17 +6,17 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.engines.prefixes import PrefixContract, prompt_of
 from tts.backends.base import Backend, Request, Sampling
 from tts.budget.budget import Budget
 from tts.budget.meter import Meter
 from tts.engine import Engine
 from tts.policy import LanguagePolicy
 from tts.testing import BackendContract
-from tts.types import POLICY, Cost
+from tts.types import POLICY
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600), pytest.mark.anyio]
 
-LONG = " ".join(f"Evaluate {n} + 3 * {n % 9}." for n in range(40))
 HERE = next((kind for kind in ("vllm", "sglang") if find_spec(kind)), None)
 
 
@@ -38,8 +38,8 @@ class TestContract(BackendContract):
         pytest.skip("looked at when the session ends, since one engine serves all tests")
 
 
-def prompt_of(backend: Backend, text: str) -> tuple[int, ...]:
-    return backend.tokenizer.chat([{"role": "user", "content": text}])
+class TestPrefixes(PrefixContract):
+    """Without a wire."""
 
 
 async def test_it_describes_its_model(backend: Backend) -> None:
@@ -47,30 +47,6 @@ async def test_it_describes_its_model(backend: Backend) -> None:
     assert 2040 <= backend.model.context_tokens <= 2048
     assert (backend.model.cache_tokens or 0) > 10_000
     assert backend.model.dialect.user == "{problem}"
-
-
-async def test_a_burst_of_siblings_computes_its_prompt_once(backend: Backend) -> None:
-    prompt = prompt_of(backend, f"{LONG} Evaluate 5 + 8.")
-    costs: list[Cost] = []
-
-    async def one(seed: int) -> None:
-        costs.append((await backend.generate(Request(prompt, 4, (seed,)), Meter())).cost)
-
-    async with anyio.create_task_group() as group:
-        for seed in range(8):
-            group.start_soon(one, seed)
-    computed = sum(cost.prompt_tokens - cost.cached_tokens for cost in costs)
-    # Once in full, and what a block of 32 does not hold for each of the others.
-    assert len(prompt) <= computed + 100
-    assert computed <= len(prompt) + 7 * 32
-
-
-async def test_a_next_step_computes_its_own_tokens_only(backend: Backend) -> None:
-    prompt = prompt_of(backend, f"{LONG} Evaluate 6 + 7.")
-    first = await backend.generate(Request(prompt, 64), Meter())
-    longer = prompt + first.samples[0].token_ids
-    cost = (await backend.generate(Request(longer, 1), Meter())).cost
-    assert cost.prompt_tokens - cost.cached_tokens <= 33
 
 
 async def test_cancelled_work_leaves_the_engine_and_costs_what_it_took(backend: Backend) -> None:

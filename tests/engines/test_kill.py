@@ -24,13 +24,6 @@ ASKED = [generate("reduction", 2, seed, "test") for seed in range(700_000, 700_0
 PROBLEMS = [Problem(each.id, each.prompt) for each in ASKED]
 
 
-@pytest.fixture
-def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
-    counted = Replies()
-    counted.install(monkeypatch.setattr)
-    return counted
-
-
 async def solve(
     policy: str, verifier: str, server: Any, replies: Replies, kill_after: int
 ) -> list[Result]:

@@ -6,15 +6,14 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.engines.prefixes import LONG, PrefixContract, prompt_of
 from tts.backends.base import Backend, Request, Sampling
 from tts.budget.meter import Meter
 from tts.registry import open_backend
-from tts.types import Cost
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(300), pytest.mark.anyio]
 
 RUNNING = {"vllm": "vllm:num_requests_running", "sglang": "sglang:num_running_reqs"}
-LONG = " ".join(f"Evaluate {n} + 3 * {n % 9}." for n in range(40))
 
 
 @pytest.fixture
@@ -24,32 +23,8 @@ async def backend(server: Any) -> AsyncIterator[Backend]:
     await backend.aclose()
 
 
-def prompt_of(backend: Backend, text: str) -> tuple[int, ...]:
-    return backend.tokenizer.chat([{"role": "user", "content": text}])
-
-
-async def test_a_burst_of_siblings_computes_its_prompt_once(backend: Backend, server: Any) -> None:
-    prompt = prompt_of(backend, f"{LONG} Evaluate 5 + 8.")
-    costs: list[Cost] = []
-
-    async def one(seed: int) -> None:
-        costs.append((await backend.generate(Request(prompt, 4, (seed,)), Meter())).cost)
-
-    async with anyio.create_task_group() as group:
-        for seed in range(8):
-            group.start_soon(one, seed)
-    computed = sum(cost.prompt_tokens - cost.cached_tokens for cost in costs)
-    # Once in full, and what a block of 32 does not hold for each of the others.
-    assert len(prompt) <= computed + 100
-    assert computed <= len(prompt) + 7 * 32
-
-
-async def test_a_next_step_computes_its_own_tokens_only(backend: Backend, server: Any) -> None:
-    prompt = prompt_of(backend, f"{LONG} Evaluate 6 + 7.")
-    first = await backend.generate(Request(prompt, 64), Meter())
-    longer = prompt + first.samples[0].token_ids
-    cost = (await backend.generate(Request(longer, 1), Meter())).cost
-    assert cost.prompt_tokens - cost.cached_tokens <= 33
+class TestPrefixes(PrefixContract):
+    """Over HTTP."""
 
 
 async def test_booked_hits_are_those_that_the_server_counts(backend: Backend, server: Any) -> None:

@@ -21,13 +21,6 @@ ASKED = [generate("reduction", 3, seed, "test") for seed in range(710_000, 710_0
 PROBLEMS = [Problem(each.id, each.prompt) for each in ASKED]
 
 
-@pytest.fixture
-def replies(monkeypatch: pytest.MonkeyPatch) -> Replies:
-    counted = Replies()
-    counted.install(monkeypatch.setattr)
-    return counted
-
-
 async def solve(engine: Engine) -> list[Result]:
     return await engine.solve_all(PROBLEMS, "beam:n=4,width=2", Budget(tokens=20_000), at_once=6)
 
