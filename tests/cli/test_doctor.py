@@ -48,3 +48,11 @@ def test_no_command_asks_an_index_for_what_is_on_none():
     for package in ("tts", "strategies", "verifiers", "nano", "benchmarks"):
         texts += (ROOT / package).rglob("*.py")
     assert not [path for path in texts if re.search(r"install[^\n]*ttsearch", path.read_text())]
+
+
+def test_a_verifier_is_not_blamed_for_a_policy_that_is_not_there(tts):
+    outcome = tts("doctor", "--policy", "nowhere", "--verifier", "likelihood", "--json")
+    states = {check["name"]: check["state"] for check in json.loads(outcome.out)["checks"]}
+    assert outcome.code == 4
+    assert states["policy nowhere"] == "failed"
+    assert states["verifier likelihood"] == "ok"

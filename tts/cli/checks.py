@@ -43,12 +43,16 @@ async def examine(policy: str | None, verifier: str | None) -> list[Check]:
         checks.append(
             await _tried("nano", lambda: _writes("nano"), needed=policy in (None, "nano"))
         )
+    writer = "nano"
     if policy not in (None, "nano"):
-        checks.append(await _tried(f"policy {policy}", lambda: _writes(str(policy)), needed=True))
+        asked = str(policy)
+        checks.append(await _tried(f"policy {asked}", lambda: _writes(asked), needed=True))
+        if checks[-1].state == "ok":  # otherwise nobody could say anything of the verifier
+            writer = asked
     if verifier is not None:
         judge = verifier
         checks.append(
-            await _tried(f"verifier {judge}", lambda: _judges(judge, policy or "nano"), needed=True)
+            await _tried(f"verifier {judge}", lambda: _judges(judge, writer), needed=True)
         )
     checks.append(await _tried("sandbox", _sandbox, needed=False))
     return checks + [_extra(name, modules) for name, modules in EXTRAS.items()]
@@ -137,7 +141,7 @@ async def _writes(spec: str) -> str:
 
 
 async def _judges(name: str, policy: str) -> str:
-    """Have a verifier judge one step that the policy wrote."""
+    """Have a verifier judge one step that `policy` wrote."""
     from tts.budget.meter import Meter
     from tts.cli.order import Order
     from tts.given import open_policy
