@@ -56,3 +56,10 @@ def test_a_verifier_is_not_blamed_for_a_policy_that_is_not_there(tts):
     assert outcome.code == 4
     assert states["policy nowhere"] == "failed"
     assert states["verifier likelihood"] == "ok"
+
+
+def test_a_verifier_that_runs_code_is_opened_first(tts):
+    outcome = tts("doctor", "--verifier", "genprm-nano", "--json")
+    checks = {check["name"]: check for check in json.loads(outcome.out)["checks"]}
+    assert checks["verifier genprm-nano"]["state"] == "ok", checks["verifier genprm-nano"]
+    assert outcome.code == 0

@@ -146,20 +146,18 @@ async def _judges(name: str, policy: str) -> str:
     from tts.cli.order import Order
     from tts.given import open_policy
     from tts.types import Problem
-    from tts.verifier import Case
+    from tts.verifier import Case, opened
 
     problem = Problem("doctor", _QUESTION)
     verifier = Order(verifier=name).make_verifier()
     assert verifier is not None
-    try:
+    async with opened(verifier) as critic:
         writer = open_policy(policy)
         try:
             step, *_ = await writer.complete(problem, (), max_tokens=_TOKENS, seed=0, meter=Meter())
         finally:
             await writer.aclose()
-        verdicts = await verifier.judge(Case(problem, (step,), (), (0,)), Meter())
-    finally:
-        await verifier.aclose()
+        verdicts = await critic.judge(Case(problem, (step,), (), (0,)), Meter())
     score = verdicts[0].score if verdicts and verdicts[0] is not None else None
     return "judged a step" if score is None else f"judged a step: {score:.2f}"
 
