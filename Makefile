@@ -20,7 +20,7 @@ test-slow: $(VENV)/.installed-dev ## the tests that take longer
 	$(BIN)/python -m pytest -m "slow and not engines"
 
 test-properties: $(VENV)/.installed-dev ## the property tests with many more examples, new each time
-	$(BIN)/python -m pytest -m "hypothesis and not engines" --hypothesis-profile=explore
+	$(BIN)/python -m pytest -m "hypothesis and not engines" --hypothesis-profile=explore --timeout=3600
 
 test-engines: $(VENV)/.installed-dev ## real vLLM and SGLang on this CPU: gigabytes, minutes
 	$(BIN)/python tests/engines/install.py

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from types import MappingProxyType
+from typing import Final
 
 import anyio
 import numpy as np
@@ -40,6 +41,9 @@ from tts.types import (
     Step,
 )
 from tts.verifier import Verifier
+
+SIDE_BY_SIDE: Final = 4096
+"""Tasks of one kind that a search has at a time: several times what an engine's batch holds."""
 
 
 class RunningSearch:
@@ -194,11 +198,14 @@ class RunningSearch:
         await followed.run(self)
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
+        left = iter(range(n))
+
         async def run() -> None:
-            await task()
+            for _ in left:
+                await task()
 
         async with anyio.create_task_group() as group:
-            for _ in range(n):
+            for _ in range(min(n, SIDE_BY_SIDE)):
                 group.start_soon(run)
 
     async def finish(self, node: Node, max_tokens: int) -> None:

@@ -174,7 +174,11 @@ class Search(Protocol):
         ...
 
     async def spread(self, task: Callable[[], Awaitable[object]], n: int) -> None:
-        """Run `n` copies of `task` side by side; returns when all have ended."""
+        """Run `n` copies of `task` side by side; returns when all have ended.
+
+        Of thousands, no more at a time than any engine has room for: `n` may be what no budget pays
+        for.
+        """
         ...
 
 

@@ -19,6 +19,7 @@ from tts.errors import ConfigError
 from tts.events import Added, Held, Judged, StopReason, replay
 from tts.function import FunctionPolicy
 from tts.log import decode, encode
+from tts.search import SIDE_BY_SIDE
 from tts.seeds import node_seed
 from tts.strategy import Search, Signal
 from tts.testing import Bench
@@ -494,3 +495,20 @@ def test_what_is_asked_for_in_other_manners_replays_exactly() -> None:
 
     result = Bench(verifier=None).solve(Does(explore))
     assert shape(replay(result.events)) == shape(result.tree)
+
+
+@pytest.mark.anyio
+async def test_more_may_be_asked_for_than_any_budget_pays_for() -> None:
+    async def what(search: Search) -> None:
+        async def task() -> None:
+            begun.append(anyio.current_time())
+            await search.complete(search.root)
+
+        await search.spread(task, 10**12)
+
+    begun: list[float] = []
+    async with Engine(LanguagePolicy(FakeBackend())) as engine:
+        result = await engine.solve("What is 6 times 7?", Does(what), Budget(samples=20))
+    assert result.stop_reason is StopReason.BUDGET
+    assert len(result.candidates) == 20
+    assert len(begun) <= SIDE_BY_SIDE + 20

@@ -8,7 +8,7 @@ only such are left, one that can do with less gets all that is left, and otherwi
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -120,7 +120,7 @@ class Purse:
     def fix(self) -> None:
         """There will be no more than there is."""
         self._raisable = False
-        self._serve()
+        self._wake()
 
     def give_last(self, most: Amount) -> Amount | None:
         """Let the first who can begin with less than it wants do so, with what is left and `most`.
@@ -202,6 +202,7 @@ class Purse:
         if not self._open:
             self.held = NOTHING  # whatever fractions of a cent were rounded to
         self._serve()
+        self._wake()
 
     def release_reserve(self) -> None:
         """Open what was kept back to everybody."""
@@ -225,19 +226,25 @@ class Purse:
         """Grant in order. One that may fit later is not overtaken by those behind it; one that
         can never fit (what is spent never comes back) steps aside.
         """
+        aside: list[Waiter] = []
         while self._waiters:
             waiter = self._waiters[0]
             if waiter.gone:
                 heapq.heappop(self._waiters)
             elif not (self.may_fit(waiter.amount) and waiter.may_fit_behind(waiter.amount)):
-                self._hopeless[heapq.heappop(self._waiters)] = None
+                aside.append(heapq.heappop(self._waiters))
             elif self._fits(waiter.amount):
                 heapq.heappop(self._waiters)
                 self._grant(waiter)
             else:
-                return
+                break
+        self._hopeless.update(dict.fromkeys(aside))
+        self._wake(aside)
+
+    def _wake(self, waiters: Iterable[Waiter] | None = None) -> None:
+        """Have those without hope consider that, if nothing is held: all of them, or these."""
         if not self._open:
-            for waiter in self._hopeless:
+            for waiter in self._hopeless if waiters is None else waiters:
                 waiter.woken.set()
 
     def _missing(self, amount: Amount) -> Amount:
