@@ -6,6 +6,7 @@ import shlex
 import shutil
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,9 @@ def test_a_port_that_is_taken_is_named(tts, tmp_path):
     assert f"port {port} for the verifier: Address already in use" in outcome.err
     unknown = tts("up", *NANO, "--dry-run", "--logs", str(tmp_path), "--port", "judge=1")
     assert "--port judge: there is no such server (policy, verifier)" in unknown.err
+
+
+def test_a_dry_run_leaves_no_empty_folder_behind(tts, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert tts("up", "--dry-run", *LARGE, "--device", "h100").code == 0
+    assert not list(tmp_path.iterdir())

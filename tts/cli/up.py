@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -135,6 +136,9 @@ def up(
     words = solve_words(asked, made, judge)
     if dry_run:
         _show(asked, made, words, as_json=as_json)
+        if logs is None:
+            with suppress(OSError):  # it holds what a command that is shown needs
+                folder.rmdir()
         return
     check(made)
     if not as_json:
