@@ -21,6 +21,7 @@ from tts.docket import Docket
 from tts.errors import BackendError, ConfigError, Lost
 from tts.events import Added, Decided
 from tts.journal import Journal
+from tts.keys import Keys
 from tts.pace import Pace
 from tts.pen import Ground, Pen
 from tts.policy import Policy
@@ -75,8 +76,7 @@ class RunningSearch:
         self._limits = limits
         self.ahead = Ahead(speculate, self._write_ahead)
         """What is written before anybody has asked for it."""
-        self._sampled: dict[Key, int] = {}  # children begun, by parent
-        self._revised: dict[Key, int] = {}  # revisions begun, by what they revise
+        self._keys = Keys()
 
     @property
     def root(self) -> Node:
@@ -145,11 +145,11 @@ class RunningSearch:
             for parent, n in allocation.items():
                 family = _Family(parent)
                 for _ in range(n):
-                    group.start_soon(one, family, self._next_key(parent))
+                    group.start_soon(one, family, self._keys.next(parent))
         return sorted(children, key=_by_key)
 
     async def complete(self, node: Node, *, judge: bool = True, manner: Manner = PLAIN) -> Node:
-        return await self._complete(node, self._next_key(node), judge, manner)
+        return await self._complete(node, self._keys.next(node), judge, manner)
 
     async def judge(self, node: Node, votes: int | None = None) -> Node:
         if self._docket is not None:
@@ -177,7 +177,7 @@ class RunningSearch:
         if (redo := self._pen.redo(node, how)) is None:
             return None
         begin, manner = redo
-        return await self._complete(begin, self._revision(begin, node), judge, manner)
+        return await self._complete(begin, self._keys.revision(begin, node), judge, manner)
 
     def can_revise(self, node: Node, how: Revising = Revising.AUTO) -> bool:
         if (redo := self._pen.redo(node, how)) is None:
@@ -210,7 +210,7 @@ class RunningSearch:
 
     async def finish(self, node: Node, max_tokens: int) -> None:
         """Complete `node` within `max_tokens`, unjudged: the last use of a spent budget."""
-        await self._write(node, self._next_key(node), max_tokens, self._pen.own(PLAIN))
+        await self._write(node, self._keys.next(node), max_tokens, self._pen.own(PLAIN))
 
     def tokens_left(self, node: Node) -> int:
         """How many tokens an answer that begins with `node` may still take."""
@@ -219,20 +219,6 @@ class RunningSearch:
     def cost_of_asking(self, node: Node) -> Cost:
         """What asking for what follows `node` costs at most before a token of it is decoded."""
         return self._pen.bound(node, 0, self._pen.own(PLAIN))
-
-    def _next_key(self, parent: Node) -> Key:
-        if parent.finished:
-            raise ValueError(f"node {parent.key} is finished and cannot be extended")
-        index = self._sampled.get(parent.key, 0)
-        self._sampled[parent.key] = index + 1
-        return (*parent.key, index)
-
-    def _revision(self, parent: Node, revised: Node) -> Key:
-        """The key of a revision comes from what it revises, not from who else was faster."""
-        number = self._revised.get(revised.key, 0)
-        self._revised[revised.key] = number + 1
-        name = node_seed(0, "revision", (*revised.key, number)) % _REVISIONS
-        return (*parent.key, _REVISIONS + name)
 
     def _ground(self, parent: Node, manner: Manner, docket: Docket | None) -> Ground:
         """What all next steps of `parent` have in common, if `docket` has them judged."""
@@ -310,7 +296,7 @@ class RunningSearch:
         end = node
         for depth, step in enumerate(await self._pen.rest(node, key, max_tokens, manner)):
             end = self._add((*key, *(0,) * depth), step, manner)
-            self._sampled[end.key] = 1  # so that a later sample here gets another key
+            self._keys.go_on(end)
         return end
 
     def _add(self, key: Key, step: Step, manner: Manner) -> Node:
@@ -330,5 +316,3 @@ class _Family:
 
 
 _by_key = attrgetter("key")
-_REVISIONS = 10**9
-"""Where the indices of revisions begin: no prefix has so many samples."""
