@@ -8,10 +8,12 @@ from tts.backends.remote.siblings import CHUNK, Siblings
 pytestmark = pytest.mark.anyio
 
 STEM = tuple(range(3 * CHUNK))
+TOKEN = 0.3
+"""Seconds to the first token: so long that a busy machine makes no difference."""
 
 
 class Engine:
-    """Takes a second for the first token, and a minute for the rest."""
+    """Takes one `TOKEN` for the first token, and three for the rest."""
 
     def __init__(self) -> None:
         self.siblings = Siblings()
@@ -21,15 +23,15 @@ class Engine:
 
     async def ask(self, name: str, prompt: tuple[int, ...], *, fails: bool = False) -> None:
         async with self.siblings.ahead(prompt) as begun:
-            self.begun[name] = round(anyio.current_time() - self.start, 2)
+            self.begun[name] = (anyio.current_time() - self.start) / TOKEN
             if begun is not None:
                 self.ahead.append(name)
-            await anyio.sleep(0.1)
+            await anyio.sleep(TOKEN)
             if fails:
                 return
             if begun is not None:
                 begun()
-            await anyio.sleep(0.3)
+            await anyio.sleep(3 * TOKEN)
 
     async def ask_all(self, prompts: dict[str, tuple[int, ...]]) -> None:
         async with anyio.create_task_group() as group:
@@ -41,17 +43,17 @@ async def test_cousins_wait_for_what_they_share_and_then_go_side_by_side() -> No
     engine = Engine()
     cousins = {str(n): (*STEM, 900 + n, *range(40)) for n in range(5)}
     await engine.ask_all({**cousins, "stranger": (7, *STEM)})
-    assert (engine.begun["0"], engine.begun["stranger"]) == (0, 0)
+    assert max(engine.begun["0"], engine.begun["stranger"]) < 0.5
     later = [engine.begun[str(n)] for n in range(1, 5)]
     # Each of them has an end of its own to compute: nobody waits for that.
-    assert all(0.05 < time < 0.25 for time in later), engine.begun
+    assert all(0.5 < time < 2.5 for time in later), engine.begun
 
 
 async def test_siblings_wait_for_the_first_token_and_no_longer() -> None:
     engine = Engine()
     await engine.ask_all(dict.fromkeys("abcd", STEM))
     assert engine.ahead == ["a"]
-    assert all(0.05 < engine.begun[name] < 0.25 for name in "bcd")
+    assert all(0.5 < engine.begun[name] < 2.5 for name in "bcd")
 
 
 async def test_who_goes_on_from_what_is_known_waits_for_nothing() -> None:
@@ -78,8 +80,8 @@ async def test_who_comes_after_the_first_token_waits_for_nothing_though_all_was_
     engine = Engine()
     async with anyio.create_task_group() as group:
         group.start_soon(engine.ask, "a", STEM)
-        await anyio.sleep(0.2)  # its first token is there, the rest is not
+        await anyio.sleep(2 * TOKEN)  # its first token is there, the rest is not
         engine.siblings.forget()
         group.start_soon(engine.ask, "b", STEM)
     assert engine.ahead == ["a", "b"]
-    assert engine.begun["b"] < 0.3
+    assert engine.begun["b"] < 3
