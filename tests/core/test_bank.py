@@ -159,6 +159,15 @@ def test_the_bank_never_gives_more_than_it_has(
     assert bank.left.tokens == total
 
 
+def test_who_asks_and_waits_for_nothing_any_more_is_given_its_part() -> None:
+    unlimited = [math.inf] * 4
+    bank = Bank(Amount(50, *unlimited), Amount(10, *unlimited), at_once=1)
+    client, refused = bank.open(), []
+    client.ask(1.0, lambda: refused.append(True))
+    assert client.purse.limit.tokens == 10
+    assert not refused
+
+
 @pytest.mark.anyio
 async def test_what_is_too_little_for_the_first_may_do_for_the_next() -> None:
     unlimited = [math.inf] * 4

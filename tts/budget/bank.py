@@ -80,7 +80,7 @@ class Bank:
                 return
             if (short := client.purse.short_of(self.left)) is not None:
                 wanted = Amount(*map(max, self._part, short))
-                self._give(client, Amount(*map(min, wanted, self.left)))
+                self._give(client, wanted.at_most(self.left))
                 working += 1
         if working:
             return

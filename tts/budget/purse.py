@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
+from operator import attrgetter
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -102,15 +103,14 @@ class Purse:
         )
 
     def short_of(self, most: Amount) -> Amount | None:
-        """What is missing, at most `most`, for one who waits, the first of them; None: for nobody.
+        """What is missing, at most `most`, for the first of those that wait for so little.
 
-        When nothing is held.
+        When nothing is held. None: all who wait want more; `NOTHING`: nobody waits.
         """
-        for waiter in sorted(each for each in (*self._waiters, *self._hopeless) if not each.gone):
-            missing = self._missing(waiter.amount.plus(self._reserve))
-            if missing.within(most):
-                return missing
-        return None
+        waiting = [each for each in (*self._waiters, *self._hopeless) if not each.gone]
+        waiting.sort(key=attrgetter("order"))
+        missing = (self._missing(each.amount.plus(self._reserve)) for each in waiting)
+        return next((each for each in missing if each.within(most)), None) if waiting else NOTHING
 
     def raise_limit(self, amount: Amount) -> None:
         """Let `amount` more be spent."""
