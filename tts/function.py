@@ -9,6 +9,7 @@ from numbers import Real
 from tts.backends.base import Dialect, ModelInfo
 from tts.budget.meter import Meter
 from tts.errors import ConfigError
+from tts.select import name_of
 from tts.types import PLAIN, Cost, Finish, Judgement, Manner, Problem, Step, Vote
 from tts.verifier import Case, Reduction
 
@@ -31,7 +32,7 @@ class FunctionPolicy:
     def __init__(self, write: Writer) -> None:
         self._write = write
         dialect = Dialect(user="{problem}")
-        self._model = ModelInfo(_name(write), 0, 1 << 30, dialect=dialect, tells_tokens=False)
+        self._model = ModelInfo(name_of(write), 0, 1 << 30, dialect=dialect, tells_tokens=False)
 
     @property
     def model(self) -> ModelInfo:
@@ -120,7 +121,7 @@ class FunctionVerifier:
         scores = await _given(self._score(case.problem.prompt, texts), self._score)
         if not isinstance(scores, Collection) or len(scores) != len(texts):
             raise ConfigError(
-                f"{_name(self._score)} gave {scores!r} for {len(texts)} steps: it must give one "
+                f"{name_of(self._score)} gave {scores!r} for {len(texts)} steps: it must give one "
                 "score in [0, 1], or None, for each"
             )
         return [self._judgement(score) for score in list(scores)[len(case.judged) :]]
@@ -132,18 +133,14 @@ class FunctionVerifier:
         if score is None:
             return Judgement(None, reason="the function gave no score")
         if not isinstance(score, Real) or not 0 <= float(score) <= 1:
-            raise ConfigError(f"score {score!r} of {_name(self._score)} is not in [0, 1] or None")
+            raise ConfigError(f"score {score!r} of {name_of(self._score)} is not in [0, 1] or None")
         return Judgement(float(score), votes=(Vote(float(score)),))
 
 
-async def _given(value: object, function: object) -> object:
+async def _given(value: object, function: Callable[..., object]) -> object:
     """What `function`, which gave `value`, comes to in the end."""
     if not isawaitable(value):
         raise ConfigError(
-            f"{_name(function)} gave {value!r}, which cannot be awaited: define it by 'async def'"
+            f"{name_of(function)} gave {value!r}, which cannot be awaited: define it by 'async def'"
         )
     return await value
-
-
-def _name(function: object) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))

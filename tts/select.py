@@ -131,9 +131,9 @@ def fitting(strategy: object, *, judged: bool) -> Selector:
     return weighted if judged else majority
 
 
-def name_of(selector: Selector) -> str:
-    """`majority`, or whatever a function of somebody's own is called."""
-    return getattr(selector, "__name__", type(selector).__name__)
+def name_of(function: Callable[..., object]) -> str:
+    """Of a selector, `majority`, or whatever a function of somebody's own is called."""
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _merit(candidates: Sequence[Candidate]) -> Callable[[Candidate], float]:

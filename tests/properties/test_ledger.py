@@ -106,6 +106,15 @@ def in_virtual_time(function, *arguments) -> None:
     trio.run(function, *arguments, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+def do_side_by_side(all_books: list[Books], searches: list[list[Work]]) -> None:
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            for books, all_work in zip(all_books, searches, strict=True):
+                nursery.start_soon(books.do_all, all_work)
+
+    in_virtual_time(run)
+
+
 limits = st.builds(
     Amount,
     tokens=st.sampled_from([0, 1, 60, 150, 400, math.inf]),
@@ -171,13 +180,7 @@ def test_a_shared_pool_is_never_exceeded(searches: list[list[Work]], limit: Amou
     pool = Purse(limit)
     unlimited = Amount(*[math.inf] * 5)
     all_books = [Books(unlimited, pool=pool) for _ in searches]
-
-    async def run() -> None:
-        async with trio.open_nursery() as nursery:
-            for books, all_work in zip(all_books, searches, strict=True):
-                nursery.start_soon(books.do_all, all_work)
-
-    in_virtual_time(run)
+    do_side_by_side(all_books, searches)
     assert pool.spent.within(limit)
     assert pool.held == Amount()
     assert sum(books.purse.spent.tokens for books in all_books) == pool.spent.tokens
@@ -189,13 +192,7 @@ def test_behind_a_purse_of_its_own_it_gives_up_only_when_nothing_that_waits_can_
 ) -> None:
     pool = Purse(together)
     all_books = [Books(limit, pool=pool) for _ in searches]
-
-    async def run() -> None:
-        async with trio.open_nursery() as nursery:
-            for books, all_work in zip(all_books, searches, strict=True):
-                nursery.start_soon(books.do_all, all_work)
-
-    in_virtual_time(run)
+    do_side_by_side(all_books, searches)
     assert pool.spent.within(together)
     assert pool.held == NOTHING
     for books, all_work in zip(all_books, searches, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tts.errors import ConfigError, unknown
+from tts.errors import ConfigError
 
 if TYPE_CHECKING:
     from tts.budget.budget import Budget
@@ -69,12 +69,11 @@ class Order:
 
     def make_selector(self, strategy: Strategy) -> Selector:
         """What chooses among the answers that `strategy` finds."""
-        from tts.select import SELECTORS, fitting
+        from tts.given import selector_of
+        from tts.select import fitting
 
-        if self.select is not None and self.select not in SELECTORS:
-            raise unknown("selector", self.select, SELECTORS)
-        named = self.named_selector
-        return SELECTORS[named] if named else fitting(strategy, judged=self.verifier is not None)
+        named = selector_of(self.named_selector)
+        return named or fitting(strategy, judged=self.verifier is not None)
 
     @property
     def own_temperature(self) -> float | None:
